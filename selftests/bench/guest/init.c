@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guest's init: loads the modules that /modules lists, waits for the NVMe
+ * namespace, and runs ioload on it. The console (ttyS0) is left to the kernel's
+ * messages; commands and reports go through ttyS1.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define DEVICE	"/dev/nvme0n1"
+
+static void load_modules(void)
+{
+	FILE *list = fopen("/modules", "r");
+	char path[256];
+
+	while (list && fgets(path, sizeof(path), list)) {
+		int fd;
+
+		path[strcspn(path, "\n")] = '\0';
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
+			printf("fail %s: %s\n", path, strerror(errno));
+		close(fd);
+	}
+}
+
+static void use_serial_port(const char *port)
+{
+	int fd = open(port, O_RDWR);
+	struct termios tio;
+
+	tcgetattr(fd, &tio);
+	tio.c_lflag &= ~ECHO;
+	tcsetattr(fd, TCSANOW, &tio);
+	for (int i = 0; i < 3; i++)
+		dup2(fd, i);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+int main(void)
+{
+	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	use_serial_port("/dev/ttyS1");
+	load_modules();
+
+	/* ioload reports it if the namespace does not come. */
+	for (int i = 0; i < 300 && access(DEVICE, F_OK); i++)
+		usleep(100 * 1000);
+	if (!fork()) {
+		execl("/ioload", "ioload", DEVICE, "0x2000000", "4096", NULL);
+		_exit(127);
+	}
+	wait(NULL);
+	reboot(RB_POWER_OFF);
+}
