@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The guest: its memory, and an NVMe driver that checks whatever it gets. */
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "nvme.h"
+
+/* Much longer than anything takes, shorter than the harness waits. */
+#define PATIENCE	15
+
+static void pause_until(time_t deadline, const char *what)
+{
+	if (time(NULL) > deadline)
+		die("timeout: %s", what);
+	usleep(50);
+}
+
+static __u64 iova(struct nvme *n, const volatile void *p)
+{
+	return VF_IOVA + ((unsigned char *)p - n->mem);
+}
+
+static void *guest_alloc(struct nvme *n, size_t size)
+{
+	void *p = n->mem + n->used;
+
+	n->used += (size + PAGE - 1) / PAGE * PAGE;
+	if (n->used > GUEST_MEM)
+		die("guest memory is too small");
+	memset(p, 0, size);
+	return p;
+}
+
+void guest_init(struct nvme *n)
+{
+	memset(n, 0, sizeof(*n));
+	n->mem = must(mmap(NULL, GUEST_MEM, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	n->frozen = must(mmap(NULL, GUEST_MEM, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	/* What an earlier process left on the disk has other numbers. */
+	n->next_seq = (getpid() << 16) + 1;
+}
+
+static void set_state(struct vf *vf, unsigned int state, int *data_fd)
+{
+	int ret = vf_set_state(vf, state, data_fd);
+
+	if (ret || vf_get_state(vf) != (int)state)
+		die("%s: cannot go to state %u: %s", vf->bdf, state,
+		    strerror(-ret));
+}
+
+static void check_frozen(struct nvme *n, const char *when)
+{
+	if (memcmp(n->frozen, n->mem, GUEST_MEM))
+		die("%s: the guest's memory changed %s", n->vf->bdf, when);
+}
+
+void guest_suspend(struct nvme *n)
+{
+	set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
+}
+
+void guest_save(struct nvme *n, struct stream *s)
+{
+	int fd, ret;
+
+	memcpy(n->frozen, n->mem, GUEST_MEM);
+	set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+	set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+	ret = stream_read(s, fd, 65536);
+	if (ret)
+		die("%s: cannot save: %s", n->vf->bdf, strerror(-ret));
+	close(fd);
+	check_frozen(n, "while it was saved");
+}
+
+void guest_load(struct nvme *n, struct vf *vf, const struct stream *s)
+{
+	int fd, ret;
+
+	set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fd);
+	ret = stream_write(s, fd, 65536);
+	if (ret)
+		die("%s: cannot load: %s", vf->bdf, strerror(-ret));
+	set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
+	close(fd);
+	set_state(vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
+	check_frozen(n, "while it was loaded");
+	n->vf = vf;
+	set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+}
+
+void guest_move(struct nvme *n, struct vf *vf)
+{
+	struct vf *from = n->vf;
+	struct stream s;
+
+	guest_suspend(n);
+	guest_save(n, &s);
+	guest_load(n, vf, &s);
+	free(s.data);
+	vf_reset(from);
+}
+
+void guest_roll_back(struct nvme *n)
+{
+	set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+	set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
+	check_frozen(n, "before it was resumed");
+	set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+}
+
+__u32 nvme_read32(struct nvme *n, int reg)
+{
+	return *(volatile __u32 *)(n->vf->bar + reg);
+}
+
+__u64 nvme_read64(struct nvme *n, int reg)
+{
+	return nvme_read32(n, reg) | (__u64)nvme_read32(n, reg + 4) << 32;
+}
+
+void nvme_write32(struct nvme *n, int reg, __u32 value)
+{
+	/* The device must see what was written to memory before. */
+	__sync_synchronize();
+	*(volatile __u32 *)(n->vf->bar + reg) = value;
+}
+
+static void doorbell(struct nvme *n, int index, __u32 value)
+{
+	int stride = 4 << (nvme_read32(n, NVME_CAP + 4) & 0xf);
+
+	nvme_write32(n, 0x1000 + index * stride, value);
+}
+
+static void queue_init(struct nvme *n, int id, unsigned int sq_size,
+		       unsigned int cq_size)
+{
+	struct nvme_queue *q = &n->queue[id];
+	unsigned int i;
+
+	if (sq_size > NVME_DEPTH)
+		die("queue %d is too deep", id);
+	memset(q, 0, sizeof(*q));
+	q->id = id;
+	q->vector = id % n->vf->vectors;
+	q->sq_size = sq_size;
+	q->cq_size = cq_size;
+	q->phase = 1;
+	q->sq = guest_alloc(n, sq_size * sizeof(*q->sq));
+	q->cq = guest_alloc(n, cq_size * sizeof(*q->cq));
+	for (i = 0; i < sq_size; i++)
+		q->req[i].data = guest_alloc(n, 4 * PAGE);
+}
+
+void nvme_enable(struct nvme *n, unsigned int depth)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+	struct nvme_queue *q = &n->queue[0];
+
+	/* Nothing of an earlier life remains. */
+	n->used = 0;
+	n->queues = 0;
+	memset(n->busy, 0, sizeof(n->busy));
+
+	nvme_write32(n, NVME_CC, 0);
+	while (nvme_read32(n, NVME_CSTS) & NVME_CSTS_RDY)
+		pause_until(deadline, "disable");
+	queue_init(n, 0, depth, depth);
+	nvme_write32(n, NVME_AQA, (depth - 1) << 16 | (depth - 1));
+	nvme_write32(n, NVME_ASQ, iova(n, q->sq));
+	nvme_write32(n, NVME_ASQ + 4, iova(n, q->sq) >> 32);
+	nvme_write32(n, NVME_ACQ, iova(n, q->cq));
+	nvme_write32(n, NVME_ACQ + 4, iova(n, q->cq) >> 32);
+	nvme_write32(n, NVME_CC, NVME_CC_ON);
+	while ((nvme_read32(n, NVME_CSTS) & 0x3) != NVME_CSTS_RDY)
+		pause_until(deadline, "enable");
+}
+
+void nvme_create_queue(struct nvme *n, unsigned int sq_size,
+		       unsigned int cq_size)
+{
+	int id = n->queues + 1;
+	struct nvme_queue *q = &n->queue[id];
+	int status;
+
+	queue_init(n, id, sq_size, cq_size);
+	status = nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_CREATE_CQ,
+		.prp1 = iova(n, q->cq),
+		.cdw10 = (cq_size - 1) << 16 | id,
+		.cdw11 = q->vector << 16 | 3,	/* interrupts, contiguous */
+	}, NULL, 0, NULL);
+	if (status)
+		die("Create I/O CQ %d: status %#x", id, status);
+	status = nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_CREATE_SQ,
+		.prp1 = iova(n, q->sq),
+		.cdw10 = (sq_size - 1) << 16 | id,
+		.cdw11 = id << 16 | 1,
+	}, NULL, 0, NULL);
+	if (status)
+		die("Create I/O SQ %d: status %#x", id, status);
+	n->queues = id;
+}
+
+void nvme_delete_queue(struct nvme *n)
+{
+	int id = n->queues--;
+	int status;
+
+	status = nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_DELETE_SQ,
+		.cdw10 = id,
+	}, NULL, 0, NULL);
+	if (status)
+		die("Delete I/O SQ %d: status %#x", id, status);
+	status = nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_DELETE_CQ,
+		.cdw10 = id,
+	}, NULL, 0, NULL);
+	if (status)
+		die("Delete I/O CQ %d: status %#x", id, status);
+}
+
+void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
+		unsigned int cq_size)
+{
+	unsigned char ns[PAGE];
+	__u32 granted;
+	int status;
+
+	nvme_enable(n, 8);
+	status = nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_IDENTIFY,
+		.nsid = 1,
+	}, ns, sizeof(ns), NULL);
+	if (status)
+		die("Identify Namespace: status %#x", status);
+	/* LBADS of the LBA format that FLBAS names */
+	n->lba_size = 1U << ns[128 + 4 * (ns[26] & 0xf) + 2];
+
+	status = nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_SET_FEATURES,
+		.cdw10 = NVME_FEAT_NUM_QUEUES,
+		.cdw11 = (queues - 1) << 16 | (queues - 1),
+	}, NULL, 0, &granted);
+	if (status)
+		die("Set Features, Number of Queues: status %#x", status);
+	if ((granted & 0xffff) + 1 < (__u32)queues)
+		queues = (granted & 0xffff) + 1;
+	if (queues >= NVME_QUEUES)
+		queues = NVME_QUEUES - 1;
+	while (n->queues < queues)
+		nvme_create_queue(n, sq_size, cq_size);
+}
+
+struct nvme_req *nvme_submit(struct nvme_queue *q, struct nvme_sqe sqe)
+{
+	struct nvme_req *req = q->req;
+
+	if (q->outstanding == q->sq_size - 1)
+		die("queue %d is full", q->id);
+	while (req->busy)
+		req++;
+	req->busy = true;
+	req->done = false;
+	req->io = false;
+	req->cid = q->next_cid++;
+
+	sqe.cid = req->cid;
+	memcpy((void *)&q->sq[q->sq_tail], &sqe, sizeof(sqe));
+	q->sq_tail = (q->sq_tail + 1) % q->sq_size;
+	q->outstanding++;
+	return req;
+}
+
+void nvme_ring(struct nvme *n, struct nvme_queue *q)
+{
+	doorbell(n, 2 * q->id, q->sq_tail);
+}
+
+bool nvme_completed(struct nvme_queue *q)
+{
+	return (q->cq[q->cq_head].status & 1) == q->phase;
+}
+
+void nvme_await(struct nvme_queue *q)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+
+	while (!nvme_completed(q))
+		pause_until(deadline, "no completion");
+}
+
+static unsigned int chunk_size(int chunk)
+{
+	return (1 + chunk % 3) * PAGE;
+}
+
+/* Each block begins with its LBA and number, and all of it depends on them. */
+static void fill(struct nvme *n, void *data, int chunk, __u32 seq)
+{
+	__u64 lba = (__u64)chunk * CHUNK_ROOM / n->lba_size;
+	unsigned int words = n->lba_size / 8;
+	__u64 *word = data;
+	__u64 *end = data + chunk_size(chunk);
+	unsigned int i;
+	__u64 x;
+
+	for (; word < end; word += words, lba++) {
+		x = lba << 32 ^ seq ^ 0x9e3779b97f4a7c15ULL;
+		word[0] = lba;
+		word[1] = seq;
+		for (i = 2; i < words; i++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			word[i] = x;
+		}
+	}
+}
+
+static void io_done(struct nvme *n, struct nvme_req *req)
+{
+	unsigned char want[CHUNK_ROOM];
+	const __u64 *got = (void *)req->data;
+
+	if ((req->status & 0x7ff) != req->expected)
+		die("opcode %#x, chunk %d: status %#x instead of %#x",
+		    req->opcode, req->chunk, req->status, req->expected);
+	if (req->opcode == NVME_READ) {
+		fill(n, want, req->chunk, req->seq);
+		if (memcmp(req->data, want, chunk_size(req->chunk)))
+			die("chunk %d: read block %llu, number %#llx; want %llu, %#x",
+			    req->chunk, got[0], got[1], *(__u64 *)want,
+			    req->seq);
+	}
+	if (req->opcode == NVME_WRITE)
+		n->seq[req->chunk] = req->seq;
+	if (req->chunk >= 0)
+		n->busy[req->chunk] = false;
+	req->busy = false;
+}
+
+unsigned int nvme_reap(struct nvme *n, struct nvme_queue *q)
+{
+	unsigned int count = 0;
+	struct nvme_req *req;
+	struct nvme_cqe cqe;
+
+	for (; nvme_completed(q); count++) {
+		/* The phase was read first; now the rest is there. */
+		__sync_synchronize();
+		cqe = q->cq[q->cq_head];
+		if (++q->cq_head == q->cq_size) {
+			q->cq_head = 0;
+			q->phase ^= 1;
+		}
+
+		for (req = q->req; req < q->req + q->sq_size; req++)
+			if (req->busy && !req->done && req->cid == cqe.cid)
+				break;
+		if (req == q->req + q->sq_size)
+			die("queue %d: command %u of %u completed, but is not outstanding",
+			    q->id, cqe.cid, q->next_cid);
+		if (cqe.sq_id != q->id || cqe.sq_head >= q->sq_size)
+			die("queue %d: completion of queue %u, head %u",
+			    q->id, cqe.sq_id, cqe.sq_head);
+		req->done = true;
+		req->status = cqe.status >> 1;
+		req->result = cqe.result;
+		q->outstanding--;
+		q->completed++;
+		if (req->io)
+			io_done(n, req);
+	}
+	if (count)
+		doorbell(n, 2 * q->id + 1, q->cq_head);
+	return count;
+}
+
+int nvme_finish(struct nvme *n, struct nvme_req *req, __u32 *result)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+
+	while (!req->done) {
+		if (!nvme_reap(n, &n->queue[0]))
+			pause_until(deadline, "admin command");
+	}
+	req->busy = false;
+	if (result)
+		*result = req->result;
+	return req->status & 0x7ff;
+}
+
+int nvme_admin(struct nvme *n, struct nvme_sqe sqe, void *data, size_t len,
+	       __u32 *result)
+{
+	struct nvme_queue *q = &n->queue[0];
+	struct nvme_req *req = q->req;
+	int status;
+
+	while (req->busy)
+		req++;
+	if (data) {
+		memcpy(req->data, data, len);
+		sqe.prp1 = iova(n, req->data);
+	}
+	req = nvme_submit(q, sqe);
+	nvme_ring(n, q);
+	status = nvme_finish(n, req, result);
+	if (data)
+		memcpy(data, req->data, len);
+	return status;
+}
+
+int nvme_set_feature(struct nvme *n, int feature, __u32 value)
+{
+	return nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_SET_FEATURES,
+		.cdw10 = feature,
+		.cdw11 = value,
+	}, NULL, 0, NULL);
+}
+
+__u32 nvme_get_feature(struct nvme *n, int feature, __u32 select)
+{
+	__u32 value;
+	int status;
+
+	status = nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_GET_FEATURES,
+		.cdw10 = feature,
+		.cdw11 = select,
+	}, NULL, 0, &value);
+	if (status)
+		die("Get Features %#x: status %#x", feature, status);
+	return value;
+}
+
+static void io_one(struct nvme *n, struct nvme_queue *q, __u8 opcode, int chunk)
+{
+	struct nvme_sqe sqe = { .opcode = opcode, .nsid = 1 };
+	struct nvme_req *req = q->req;
+	__u32 seq = 0;
+	__u16 expected = 0;
+	__u64 *list;
+
+	while (req->busy)
+		req++;
+	if (opcode != NVME_FLUSH) {
+		seq = opcode == NVME_WRITE ? n->next_seq++ : n->seq[chunk];
+		if (opcode == NVME_READ)
+			memset(req->data, 0xa5, chunk_size(chunk));
+		else
+			fill(n, req->data, chunk, seq);
+		if (opcode == NVME_COMPARE && random() % 2) {
+			req->data[random() % chunk_size(chunk)] ^= 1;
+			expected = NVME_COMPARE_FAILED;
+		}
+		sqe.cdw10 = chunk * CHUNK_ROOM / n->lba_size;
+		sqe.cdw12 = chunk_size(chunk) / n->lba_size - 1;
+		sqe.prp1 = iova(n, req->data);
+		sqe.prp2 = sqe.prp1 + PAGE;
+		if (chunk_size(chunk) > 2 * PAGE) {
+			list = (void *)req->data + 3 * PAGE;
+			list[0] = sqe.prp1 + PAGE;
+			list[1] = sqe.prp1 + 2 * PAGE;
+			sqe.prp2 = iova(n, list);
+		}
+		n->busy[chunk] = true;
+	}
+
+	req = nvme_submit(q, sqe);
+	req->io = true;
+	req->opcode = opcode;
+	req->chunk = chunk;
+	req->seq = seq;
+	req->expected = expected;
+}
+
+/* Commands run in any order, so there may be one per chunk at a time. */
+static int idle_chunk(struct nvme *n)
+{
+	int start = random() % CHUNKS;
+	int chunk = start;
+
+	do {
+		if (!n->busy[chunk])
+			return chunk;
+		chunk = (chunk + 1) % CHUNKS;
+	} while (chunk != start);
+	return -1;
+}
+
+unsigned int io_submit(struct nvme *n, struct nvme_queue *q, unsigned int count)
+{
+	static const __u8 mix[] = {
+		NVME_WRITE, NVME_WRITE, NVME_WRITE, NVME_WRITE,
+		NVME_READ, NVME_READ, NVME_READ,
+		NVME_COMPARE, NVME_FLUSH,
+	};
+	unsigned int i;
+	__u8 opcode;
+	int chunk;
+
+	for (i = 0; i < count && q->outstanding < q->sq_size - 1; i++) {
+		opcode = mix[random() % sizeof(mix)];
+		if (opcode == NVME_FLUSH) {
+			chunk = -1;
+		} else {
+			chunk = idle_chunk(n);
+			if (chunk < 0)
+				break;
+			if (!n->seq[chunk])
+				opcode = NVME_WRITE;
+		}
+		io_one(n, q, opcode, chunk);
+	}
+	return i;
+}
+
+void io_wait_queue(struct nvme *n, struct nvme_queue *q)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+
+	while (q->outstanding) {
+		if (!nvme_reap(n, q))
+			pause_until(deadline, "I/O");
+	}
+}
+
+void io_wait(struct nvme *n)
+{
+	struct nvme_queue *q;
+
+	for_each_queue(n, q)
+		io_wait_queue(n, q);
+}
+
+void io_check(struct nvme *n)
+{
+	struct nvme_queue *q;
+	int i;
+
+	/* All positions of all rings, both phases. */
+	for_each_queue(n, q) {
+		for (i = q->sq_size + q->cq_size; i > 0;) {
+			i -= io_submit(n, q, 3);
+			nvme_ring(n, q);
+			io_wait_queue(n, q);
+		}
+	}
+	for (i = 0; i < CHUNKS; i++) {
+		if (!n->seq[i])
+			continue;
+		q = &n->queue[1 + i % n->queues];
+		io_one(n, q, NVME_READ, i);
+		nvme_ring(n, q);
+		io_wait_queue(n, q);
+	}
+}

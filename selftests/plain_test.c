@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a VF does without migration, with firmware that can migrate and without.
+ * It also shows that the NVMe driver of these tests works.
+ */
+#include "kselftest_harness.h"
+#include "nvme.h"
+
+FIXTURE(plain)
+{
+	struct nvme n;
+	struct vf vf;
+};
+
+FIXTURE_VARIANT(plain)
+{
+	enum vf_api api;
+};
+
+FIXTURE_VARIANT_ADD(plain, group) { .api = VF_GROUP };
+FIXTURE_VARIANT_ADD(plain, cdev) { .api = VF_CDEV };
+
+FIXTURE_SETUP(plain)
+{
+	if (!vf_bdf(0))
+		SKIP(return, "no VF is bound to the driver");
+	if (!vf_api_present(variant->api))
+		SKIP(return, "this kernel has no such API");
+	guest_init(&self->n);
+	vf_open(&self->vf, vf_bdf(0), variant->api, self->n.mem, GUEST_MEM);
+	self->n.vf = &self->vf;
+}
+
+FIXTURE_TEARDOWN(plain)
+{
+	vf_close(&self->vf);
+}
+
+TEST_F(plain, migration_feature)
+{
+	__u32 flags = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P;
+	int ret = vf_mig_flags(&self->vf);
+
+	if (getenv("NVMEVF_DRIVER"))
+		SKIP(return, "not the driver under test");
+	if (!vf_firmware_migrates(self->vf.bdf)) {
+		EXPECT_EQ(-ENOTTY, ret);
+		EXPECT_EQ(-ENOTTY, vf_get_state(&self->vf));
+		EXPECT_EQ(-ENOTTY, vf_mig_data_size(&self->vf));
+	} else {
+		EXPECT_LE(0, ret);
+		EXPECT_EQ(flags, ret & flags);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+	}
+}
+
+TEST_F(plain, io)
+{
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	EXPECT_LE(2, self->n.queues);
+	io_check(&self->n);
+}
+
+TEST_F(plain, small_rings)
+{
+	nvme_start(&self->n, 1, 2, 2);
+	io_check(&self->n);
+}
+
+TEST_F(plain, completion_queue_full)
+{
+	struct nvme_queue *q = &self->n.queue[1];
+
+	nvme_start(&self->n, 1, 16, 3);
+	EXPECT_EQ(15, io_submit(&self->n, q, 15));
+	nvme_ring(&self->n, q);
+	io_wait(&self->n);
+	io_check(&self->n);
+}
+
+TEST_F(plain, interrupts)
+{
+	struct nvme *n = &self->n;
+	struct nvme_queue *q;
+
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	for_each_queue(n, q) {
+		while (vf_irq_pending(n->vf, q->vector, 0))
+			;
+		io_submit(n, q, 1);
+		nvme_ring(n, q);
+		EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
+		io_wait_queue(n, q);
+	}
+}
+
+TEST_F(plain, reset)
+{
+	nvme_start(&self->n, 1, 8, 8);
+	io_submit(&self->n, &self->n.queue[1], 7);
+	nvme_ring(&self->n, &self->n.queue[1]);
+	vf_reset(&self->vf);
+	EXPECT_EQ(0, nvme_read32(&self->n, NVME_CC));
+	EXPECT_EQ(0, nvme_read32(&self->n, NVME_CSTS));
+	/* What was on its way may or may not have been written. */
+	memset(self->n.seq, 0, sizeof(self->n.seq));
+	nvme_start(&self->n, 1, 8, 8);
+	io_check(&self->n);
+}
+
+/* A guest must not be able to steer migration. */
+TEST_F(plain, no_migration_commands_for_guests)
+{
+	static const __u8 opcodes[] = { 0xc4, 0xc8, 0xcc, 0xd2, 0xd5 };
+	unsigned int i;
+
+	nvme_start(&self->n, 1, 8, 8);
+	for (i = 0; i < ARRAY_SIZE(opcodes); i++)
+		EXPECT_EQ(NVME_INVALID_OPCODE,
+			  nvme_admin(&self->n, (struct nvme_sqe){
+				.opcode = opcodes[i],
+				.cdw10 = 1,
+			  }, NULL, 0, NULL));
+	io_check(&self->n);
+}
+
+TEST_HARNESS_MAIN

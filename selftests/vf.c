@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A virtual function through VFIO: registers, interrupts, DMA, migration. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+#include <linux/iommufd.h>
+#include <linux/nvme_ioctl.h>
+#include <linux/pci_regs.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "vf.h"
+
+const char *vf_bdf(unsigned int index)
+{
+	const char *driver = getenv("NVMEVF_DRIVER") ?: "nvme-vfio-pci";
+	const char *bdf = NULL;
+	char pattern[128];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern),
+		 "/sys/bus/pci/drivers/%s/????:??:??.?", driver);
+	if (!glob(pattern, 0, NULL, &found) && index < found.gl_pathc)
+		bdf = strrchr(found.gl_pathv[index], '/') + 1;
+	return bdf;
+}
+
+bool vf_api_present(enum vf_api api)
+{
+	return !access(api == VF_CDEV ? "/dev/vfio/devices" : "/dev/vfio/vfio",
+		       F_OK);
+}
+
+bool vf_firmware_migrates(const char *bdf)
+{
+	unsigned char id[4096] = {};
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x06,		/* Identify */
+		.cdw10 = 1,		/* Controller */
+		.addr = (uintptr_t)id,
+		.data_len = sizeof(id),
+	};
+	char path[64], pattern[128];
+	glob_t found;
+	int fd;
+
+	snprintf(pattern, sizeof(pattern),
+		 "/sys/bus/pci/devices/%s/physfn/nvme/nvme*", bdf);
+	if (glob(pattern, 0, NULL, &found))
+		die("%s: its PF has no driver", bdf);
+	snprintf(path, sizeof(path), "/dev%s",
+		 strrchr(found.gl_pathv[0], '/'));
+	globfree(&found);
+
+	fd = must(open(path, O_RDONLY));
+	if (ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd))
+		die("%s: Identify Controller failed", path);
+	close(fd);
+	return id[3072] == 1;
+}
+
+static void open_group(struct vf *vf, void *mem, size_t size)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)mem,
+		.iova = VF_IOVA,
+		.size = size,
+	};
+	char path[64], group[PATH_MAX];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group",
+		 vf->bdf);
+	len = must(readlink(path, group, sizeof(group) - 1));
+	group[len] = '\0';
+	snprintf(path, sizeof(path), "/dev/vfio%s", strrchr(group, '/'));
+
+	vf->iommu = must(open("/dev/vfio/vfio", O_RDWR));
+	vf->group = must(open(path, O_RDWR));
+	must(ioctl(vf->group, VFIO_GROUP_SET_CONTAINER, &vf->iommu));
+	must(ioctl(vf->iommu, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
+	must(ioctl(vf->iommu, VFIO_IOMMU_MAP_DMA, &map));
+	vf->fd = must(ioctl(vf->group, VFIO_GROUP_GET_DEVICE_FD, vf->bdf));
+}
+
+static void open_cdev(struct vf *vf, void *mem, size_t size)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct iommu_ioas_map map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
+			 IOMMU_IOAS_MAP_WRITEABLE,
+		.user_va = (uintptr_t)mem,
+		.iova = VF_IOVA,
+		.length = size,
+	};
+	char path[64], pattern[64];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern),
+		 "/sys/bus/pci/devices/%s/vfio-dev/vfio*", vf->bdf);
+	if (glob(pattern, 0, NULL, &found))
+		die("%s: no VFIO device", vf->bdf);
+	snprintf(path, sizeof(path), "/dev/vfio/devices%s",
+		 strrchr(found.gl_pathv[0], '/'));
+	globfree(&found);
+
+	vf->group = -1;
+	vf->iommu = must(open("/dev/iommu", O_RDWR));
+	vf->fd = must(open(path, O_RDWR));
+	bind.iommufd = vf->iommu;
+	must(ioctl(vf->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	must(ioctl(vf->iommu, IOMMU_IOAS_ALLOC, &alloc));
+	map.ioas_id = alloc.out_ioas_id;
+	must(ioctl(vf->iommu, IOMMU_IOAS_MAP, &map));
+	attach.pt_id = alloc.out_ioas_id;
+	must(ioctl(vf->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
+}
+
+/* DMA and interrupts need the VF to be a bus master. */
+static void enable_bus_master(struct vf *vf)
+{
+	struct vfio_region_info config = {
+		.argsz = sizeof(config),
+		.index = VFIO_PCI_CONFIG_REGION_INDEX,
+	};
+	__u16 command;
+
+	must(ioctl(vf->fd, VFIO_DEVICE_GET_REGION_INFO, &config));
+	must(pread(vf->fd, &command, 2, config.offset + PCI_COMMAND));
+	command |= PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY;
+	must(pwrite(vf->fd, &command, 2, config.offset + PCI_COMMAND));
+}
+
+static void enable_irqs(struct vf *vf)
+{
+	struct vfio_irq_info info = {
+		.argsz = sizeof(info),
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+	};
+	struct {
+		struct vfio_irq_set	set;
+		int			fd[VF_VECTORS];
+	} irqs = {
+		.set.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+			     VFIO_IRQ_SET_ACTION_TRIGGER,
+		.set.index = VFIO_PCI_MSIX_IRQ_INDEX,
+	};
+	int i;
+
+	must(ioctl(vf->fd, VFIO_DEVICE_GET_IRQ_INFO, &info));
+	vf->vectors = info.count < VF_VECTORS ? info.count : VF_VECTORS;
+	if (!vf->vectors)
+		die("%s: no MSI-X", vf->bdf);
+	for (i = 0; i < vf->vectors; i++) {
+		vf->irq[i] = must(eventfd(0, EFD_NONBLOCK));
+		irqs.fd[i] = vf->irq[i];
+	}
+	irqs.set.count = vf->vectors;
+	irqs.set.argsz = sizeof(irqs.set) + vf->vectors * sizeof(int);
+	must(ioctl(vf->fd, VFIO_DEVICE_SET_IRQS, &irqs));
+}
+
+void vf_open(struct vf *vf, const char *bdf, enum vf_api api, void *mem,
+	     size_t size)
+{
+	struct vfio_region_info bar = {
+		.argsz = sizeof(bar),
+		.index = VFIO_PCI_BAR0_REGION_INDEX,
+	};
+
+	vf->bdf = bdf;
+	if (api == VF_CDEV)
+		open_cdev(vf, mem, size);
+	else
+		open_group(vf, mem, size);
+
+	must(ioctl(vf->fd, VFIO_DEVICE_GET_REGION_INFO, &bar));
+	vf->bar_size = bar.size;
+	vf->bar = must(mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			    vf->fd, bar.offset));
+	enable_bus_master(vf);
+	enable_irqs(vf);
+}
+
+void vf_close(struct vf *vf)
+{
+	int i;
+
+	for (i = 0; i < vf->vectors; i++)
+		close(vf->irq[i]);
+	munmap((void *)vf->bar, vf->bar_size);
+	close(vf->fd);
+	if (vf->group >= 0)
+		close(vf->group);
+	close(vf->iommu);
+}
+
+void vf_reset(struct vf *vf)
+{
+	must(ioctl(vf->fd, VFIO_DEVICE_RESET));
+	enable_bus_master(vf);
+}
+
+bool vf_irq_pending(struct vf *vf, int vector, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = vf->irq[vector], .events = POLLIN };
+	eventfd_t count;
+
+	return must(poll(&pfd, 1, timeout_ms)) == 1 &&
+	       !eventfd_read(vf->irq[vector], &count);
+}
+
+int vf_feature(struct vf *vf, __u32 feature, void *data, size_t size)
+{
+	struct {
+		struct vfio_device_feature	head;
+		__u8				data[64];
+	} __attribute__((aligned(8))) arg = {
+		.head.argsz = sizeof(arg.head) + size,
+		.head.flags = feature,
+	};
+
+	memcpy(arg.data, data, size);
+	if (ioctl(vf->fd, VFIO_DEVICE_FEATURE, &arg))
+		return -errno;
+	memcpy(data, arg.data, size);
+	return 0;
+}
+
+int vf_mig_flags(struct vf *vf)
+{
+	struct vfio_device_feature_migration mig = {};
+	int ret;
+
+	ret = vf_feature(vf, VFIO_DEVICE_FEATURE_GET |
+			 VFIO_DEVICE_FEATURE_MIGRATION, &mig, sizeof(mig));
+	return ret ?: (int)mig.flags;
+}
+
+long long vf_mig_data_size(struct vf *vf)
+{
+	struct vfio_device_feature_mig_data_size size = {};
+	int ret;
+
+	ret = vf_feature(vf, VFIO_DEVICE_FEATURE_GET |
+			 VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, &size,
+			 sizeof(size));
+	return ret ?: (long long)size.stop_copy_length;
+}
+
+int vf_get_state(struct vf *vf)
+{
+	struct vfio_device_feature_mig_state mig = {};
+	int ret;
+
+	ret = vf_feature(vf, VFIO_DEVICE_FEATURE_GET |
+			 VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, &mig,
+			 sizeof(mig));
+	return ret ?: (int)mig.device_state;
+}
+
+int vf_set_state(struct vf *vf, unsigned int state, int *data_fd)
+{
+	struct vfio_device_feature_mig_state mig = {
+		.device_state = state,
+		.data_fd = -1,
+	};
+	int ret;
+
+	ret = vf_feature(vf, VFIO_DEVICE_FEATURE_SET |
+			 VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, &mig,
+			 sizeof(mig));
+	if (data_fd)
+		*data_fd = mig.data_fd;
+	else if (mig.data_fd >= 0)
+		close(mig.data_fd);
+	return ret;
+}
+
+int stream_read(struct stream *s, int fd, size_t chunk)
+{
+	size_t room = 0;
+	ssize_t n;
+
+	s->data = NULL;
+	s->len = 0;
+	do {
+		if (room - s->len < chunk) {
+			room += 65536 + chunk;
+			s->data = realloc(s->data, room);
+			if (!s->data)
+				die("no memory");
+		}
+		n = read(fd, s->data + s->len, chunk);
+		if (n < 0)
+			return -errno;
+		s->len += n;
+	} while (n);
+	return 0;
+}
+
+int stream_write(const struct stream *s, int fd, size_t chunk)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < s->len) {
+		n = write(fd, s->data + done,
+			  s->len - done < chunk ? s->len - done : chunk);
+		if (n < 0)
+			return -errno;
+		if (!n)
+			die("write() takes nothing");
+		done += n;
+	}
+	return 0;
+}
+
+__u32 crc32c(const void *data, size_t len)
+{
+	const __u8 *p = data;
+	__u32 crc = ~0;
+	int bit;
+
+	while (len--) {
+		crc ^= *p++;
+		for (bit = 0; bit < 8; bit++)
+			crc = (crc >> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A virtual function through VFIO: registers, interrupts, DMA, migration.
+ *
+ * Functions that return nothing end the test when they fail; the others
+ * return a negative errno, because tests want to see it.
+ */
+#ifndef NVMEVF_TEST_VF_H
+#define NVMEVF_TEST_VF_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/types.h>
+#include <linux/vfio.h>
+
+#define die(fmt, ...) do {						\
+	fprintf(stderr, "# %s:%d: " fmt "\n", __FILE__, __LINE__,	\
+		##__VA_ARGS__);						\
+	exit(1);							\
+} while (0)
+
+/* For calls that set errno. */
+#define must(call) ({							\
+	__typeof__(call) __ret = (call);				\
+									\
+	if ((long)__ret == -1)						\
+		die("%s: %s", #call, strerror(errno));			\
+	__ret;								\
+})
+
+#define VF_VECTORS	8
+
+/* Where DMA memory appears to the VF. */
+#define VF_IOVA		0x40000000ULL
+
+enum vf_api {
+	VF_GROUP,		/* /dev/vfio/GROUP with a type1 container */
+	VF_CDEV,		/* /dev/vfio/devices/vfioN with iommufd */
+};
+
+struct vf {
+	const char	*bdf;
+	int		iommu;	/* container or iommufd */
+	int		group;
+	int		fd;
+	volatile void	*bar;
+	size_t		bar_size;
+	int		vectors;
+	int		irq[VF_VECTORS];	/* eventfds */
+};
+
+struct stream {
+	unsigned char	*data;
+	size_t		len;
+};
+
+/* The VFs bound to the driver under test ($NVMEVF_DRIVER), NULL after the last. */
+const char *vf_bdf(unsigned int index);
+bool vf_api_present(enum vf_api api);
+/* What byte 3072 of the PF's Identify Controller says. */
+bool vf_firmware_migrates(const char *bdf);
+
+void vf_open(struct vf *vf, const char *bdf, enum vf_api api, void *mem,
+	     size_t size);
+void vf_close(struct vf *vf);
+void vf_reset(struct vf *vf);
+bool vf_irq_pending(struct vf *vf, int vector, int timeout_ms);
+
+int vf_feature(struct vf *vf, __u32 feature, void *data, size_t size);
+int vf_mig_flags(struct vf *vf);		/* or -errno */
+long long vf_mig_data_size(struct vf *vf);	/* or -errno */
+int vf_get_state(struct vf *vf);
+/* @data_fd may be NULL where the arc makes none; it is -1 if there is none. */
+int vf_set_state(struct vf *vf, unsigned int state, int *data_fd);
+
+/* Whole streams, @chunk bytes at a time. */
+int stream_read(struct stream *s, int fd, size_t chunk);
+int stream_write(const struct stream *s, int fd, size_t chunk);
+__u32 crc32c(const void *data, size_t len);
+
+#endif /* NVMEVF_TEST_VF_H */
