@@ -87,12 +87,13 @@ static uint64_t now_ms(void)
 	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
 }
 
+/* xorshift; the multiplication unties the low bits of successive numbers. */
 static uint64_t next_random(uint64_t *state)
 {
 	*state ^= *state << 13;
 	*state ^= *state >> 7;
 	*state ^= *state << 17;
-	return *state;
+	return *state * 0x2545f4914f6cdd1dULL >> 16;
 }
 
 static uint64_t checksum(const struct block *b)
@@ -109,7 +110,7 @@ static uint64_t checksum(const struct block *b)
 
 static void stamp(struct block *b, uint64_t index, uint64_t seq)
 {
-	uint64_t state = run ^ seq << 24 ^ index;
+	uint64_t state = (run ^ seq << 24 ^ index) | 1;
 
 	b->magic = MAGIC;
 	b->run = run;
