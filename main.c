@@ -1,0 +1,591 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VFIO driver for NVMe virtual functions, with live migration.
+ *
+ * The VFIO migration states become live migration commands (cmds.c) and a
+ * stream (stream.c). nvme.txt describes the device and has a table of the arcs.
+ */
+
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/nvme-vf.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/vfio.h>
+#include <linux/vfio_pci_core.h>
+
+#include "cmds.h"
+#include "stream.h"
+
+struct nvmevf_device {
+	struct vfio_pci_core_device core_device;
+
+	/*
+	 * Protects the members up to epoch. It is held while commands run, and
+	 * the lock of a stream, under which user memory is copied, nests inside.
+	 * A reset comes with the memory_lock of vfio-pci-core held, which a page
+	 * fault of that copying may want. Therefore a reset takes no more than
+	 * reset_lock, and the next to take state_mutex carries it out.
+	 */
+	struct mutex state_mutex;
+	enum vfio_device_mig_state mig_state;
+	/* Of PRE_COPY, PRE_COPY_P2P, STOP_COPY and RESUMING, else NULL. */
+	struct nvmevf_stream *stream;
+	/* What SAVE_DATA took out of the VF, which needs it back to run. */
+	struct nvmevf_image *saved;
+	/* The PF's, when the VF was suspended. */
+	u64 epoch;
+
+	/* Protects reset, and stream together with state_mutex; innermost. */
+	spinlock_t reset_lock;
+	/* There was a reset that mig_state does not reflect yet. */
+	bool reset;
+};
+
+static struct nvmevf_device *nvmevf_from_vfio(struct vfio_device *core_vdev)
+{
+	return container_of(core_vdev, struct nvmevf_device, core_device.vdev);
+}
+
+static void nvmevf_set_stream(struct nvmevf_device *nvmevf,
+			      struct nvmevf_stream *stream)
+{
+	spin_lock(&nvmevf->reset_lock);
+	nvmevf->stream = stream;
+	spin_unlock(&nvmevf->reset_lock);
+}
+
+static int nvmevf_close_stream(struct nvmevf_device *nvmevf,
+			       struct nvmevf_image **image)
+{
+	struct nvmevf_stream *stream = nvmevf->stream;
+
+	if (!stream)
+		return 0;
+	nvmevf_set_stream(nvmevf, NULL);
+	return nvmevf_stream_close(stream, image);
+}
+
+static void nvmevf_forget_saved(struct nvmevf_device *nvmevf)
+{
+	nvmevf_image_free(nvmevf->saved);
+	nvmevf->saved = NULL;
+}
+
+static void nvmevf_state_lock(struct nvmevf_device *nvmevf)
+{
+	bool reset;
+
+	mutex_lock(&nvmevf->state_mutex);
+
+	spin_lock(&nvmevf->reset_lock);
+	reset = nvmevf->reset;
+	nvmevf->reset = false;
+	spin_unlock(&nvmevf->reset_lock);
+	if (!reset)
+		return;
+
+	nvmevf_close_stream(nvmevf, NULL);
+	nvmevf_forget_saved(nvmevf);
+	nvmevf->mig_state = VFIO_DEVICE_STATE_RUNNING;
+}
+
+static void nvmevf_state_unlock(struct nvmevf_device *nvmevf)
+{
+	mutex_unlock(&nvmevf->state_mutex);
+}
+
+static int nvmevf_suspend(struct nvmevf_device *nvmevf)
+{
+	struct pci_dev *pdev = nvmevf->core_device.pdev;
+	int ret;
+
+	ret = nvme_vf_epoch(pdev, &nvmevf->epoch);
+	if (ret) {
+		pci_err(pdev, "SUSPEND failed: the PF has no driver (%pe)\n",
+			ERR_PTR(ret));
+		return ret;
+	}
+
+	ret = nvmevf_cmd_suspend(pdev);
+	if (ret)
+		return ret;
+
+	/*
+	 * A reset that came before the command was carried out left the VF
+	 * suspended, and the state will be RUNNING.
+	 */
+	if (READ_ONCE(nvmevf->reset)) {
+		nvmevf_cmd_resume(pdev);
+		return -ECANCELED;
+	}
+
+	return 0;
+}
+
+static int nvmevf_resume(struct nvmevf_device *nvmevf)
+{
+	struct pci_dev *pdev = nvmevf->core_device.pdev;
+	int ret;
+
+	/* SAVE_DATA disabled the VF, whatever became of the saved state. */
+	if (nvmevf->saved) {
+		ret = nvmevf_image_load(pdev, nvmevf->saved);
+		if (ret)
+			return ret;
+		nvmevf_forget_saved(nvmevf);
+	}
+
+	return nvmevf_cmd_resume(pdev);
+}
+
+static int nvmevf_identify(struct pci_dev *pdev,
+			   struct nvmevf_identity *identity)
+{
+	struct nvme_id_ctrl *id;
+	int ret;
+
+	id = kzalloc(sizeof(*id), GFP_KERNEL);
+	if (!id)
+		return -ENOMEM;
+
+	ret = nvmevf_cmd_identify(pdev, id);
+	if (!ret && id->vs[0] != NVME_VF_MIGRATION_SUPPORTED)
+		ret = -EOPNOTSUPP;
+	if (!ret)
+		nvmevf_identity_init(identity, pdev, id);
+
+	kfree(id);
+	return ret;
+}
+
+static int nvmevf_open_read(struct nvmevf_device *nvmevf)
+{
+	struct pci_dev *pdev = nvmevf->core_device.pdev;
+	struct nvmevf_identity identity;
+	struct nvmevf_stream *stream;
+	struct nvmevf_image *image;
+	u32 size;
+	int ret;
+
+	ret = nvmevf_identify(pdev, &identity);
+	if (ret)
+		return ret;
+
+	if (nvmevf->saved)
+		size = nvmevf_image_state_size(nvmevf->saved);
+	else
+		ret = nvmevf_cmd_query_data_size(pdev, &size);
+	if (ret)
+		return ret;
+
+	image = nvmevf_image_alloc(size);
+	if (!image)
+		return -ENOMEM;
+
+	stream = nvmevf_stream_open_read(pdev, &identity, image);
+	if (IS_ERR(stream))
+		return PTR_ERR(stream);
+
+	nvmevf_set_stream(nvmevf, stream);
+	return 0;
+}
+
+static int nvmevf_save(struct nvmevf_device *nvmevf)
+{
+	struct pci_dev *pdev = nvmevf->core_device.pdev;
+	u32 size;
+	int ret;
+
+	if (nvmevf->saved) {
+		nvmevf_stream_save_again(nvmevf->stream, nvmevf->saved);
+		nvmevf->saved = NULL;
+		return 0;
+	}
+
+	ret = nvmevf_cmd_query_data_size(pdev, &size);
+	if (ret)
+		return ret;
+	return nvmevf_stream_save(nvmevf->stream, size);
+}
+
+static int nvmevf_open_write(struct nvmevf_device *nvmevf)
+{
+	struct pci_dev *pdev = nvmevf->core_device.pdev;
+	struct nvmevf_identity identity;
+	struct nvmevf_stream *stream;
+	unsigned int max;
+	int ret;
+
+	ret = nvmevf_identify(pdev, &identity);
+	if (!ret)
+		ret = nvme_vf_max_transfer(pdev, &max);
+	if (ret)
+		return ret;
+
+	stream = nvmevf_stream_open_write(pdev, &identity, max);
+	if (IS_ERR(stream))
+		return PTR_ERR(stream);
+
+	/* From here a reset is the only way back to what the VF had. */
+	nvmevf_forget_saved(nvmevf);
+	nvmevf_set_stream(nvmevf, stream);
+	return 0;
+}
+
+#define ARC(cur, new)	((cur) << 8 | (new))
+#define NVMEVF_ARC(cur, new)	\
+	ARC(VFIO_DEVICE_STATE_##cur, VFIO_DEVICE_STATE_##new)
+
+/* Goes along one arc. Returns the data_fd's file where the arc opens one. */
+static struct file *nvmevf_step(struct nvmevf_device *nvmevf,
+				enum vfio_device_mig_state new)
+{
+	int ret = 0;
+
+	switch (ARC(nvmevf->mig_state, new)) {
+	case NVMEVF_ARC(RUNNING, RUNNING_P2P):
+	case NVMEVF_ARC(PRE_COPY, PRE_COPY_P2P):
+		ret = nvmevf_suspend(nvmevf);
+		return ERR_PTR(ret);
+
+	case NVMEVF_ARC(RUNNING_P2P, RUNNING):
+	case NVMEVF_ARC(PRE_COPY_P2P, PRE_COPY):
+		ret = nvmevf_resume(nvmevf);
+		return ERR_PTR(ret);
+
+	case NVMEVF_ARC(RUNNING_P2P, STOP):
+	case NVMEVF_ARC(STOP, RUNNING_P2P):
+		/* Suspended is stopped: the VF does no DMA at all. */
+		return NULL;
+
+	case NVMEVF_ARC(RUNNING, PRE_COPY):
+	case NVMEVF_ARC(RUNNING_P2P, PRE_COPY_P2P):
+		ret = nvmevf_open_read(nvmevf);
+		break;
+
+	case NVMEVF_ARC(PRE_COPY, RUNNING):
+	case NVMEVF_ARC(PRE_COPY_P2P, RUNNING_P2P):
+		nvmevf_close_stream(nvmevf, NULL);
+		return NULL;
+
+	case NVMEVF_ARC(PRE_COPY_P2P, STOP_COPY):
+		ret = nvmevf_save(nvmevf);
+		return ERR_PTR(ret);
+
+	case NVMEVF_ARC(STOP, STOP_COPY):
+		ret = nvmevf_open_read(nvmevf);
+		if (ret)
+			break;
+		ret = nvmevf_save(nvmevf);
+		if (ret)
+			nvmevf_close_stream(nvmevf, NULL);
+		break;
+
+	case NVMEVF_ARC(STOP_COPY, STOP):
+		/* A VF whose SAVE_DATA was refused is suspended and no more. */
+		ret = nvmevf_close_stream(nvmevf, &nvmevf->saved);
+		if (ret != -EINTR && ret != -ENODEV)
+			ret = 0;
+		return ERR_PTR(ret);
+
+	case NVMEVF_ARC(STOP, RESUMING):
+		ret = nvmevf_open_write(nvmevf);
+		break;
+
+	case NVMEVF_ARC(RESUMING, STOP):
+		ret = nvmevf_stream_loaded(nvmevf->stream);
+		if (ret)
+			break;
+		nvmevf_close_stream(nvmevf, NULL);
+		return NULL;
+
+	default:
+		/* vfio_mig_get_next_state() makes no other arcs. */
+		WARN_ON(true);
+		return ERR_PTR(-EINVAL);
+	}
+
+	return ret ? ERR_PTR(ret) : nvmevf_stream_get_file(nvmevf->stream);
+}
+
+static bool nvmevf_is_running(enum vfio_device_mig_state state)
+{
+	return state == VFIO_DEVICE_STATE_RUNNING ||
+	       state == VFIO_DEVICE_STATE_PRE_COPY;
+}
+
+/* Whether the PF still stands by what it was told since the VF was suspended. */
+static int nvmevf_check_epoch(struct nvmevf_device *nvmevf)
+{
+	u64 epoch;
+	int ret;
+
+	if (nvmevf_is_running(nvmevf->mig_state))
+		return 0;
+
+	ret = nvme_vf_epoch(nvmevf->core_device.pdev, &epoch);
+	if (ret)
+		return ret;
+	return epoch == nvmevf->epoch ? 0 : -ENODEV;
+}
+
+/* Whether a failed arc leaves it open what the VF does now. */
+static bool nvmevf_is_lost(struct nvmevf_device *nvmevf,
+			   enum vfio_device_mig_state next, int error)
+{
+	if (nvmevf_is_running(nvmevf->mig_state))
+		return error == -EINTR && !nvmevf_is_running(next);
+	return error == -EINTR || error == -ENODEV;
+}
+
+static struct file *nvmevf_set_state(struct vfio_device *core_vdev,
+				     enum vfio_device_mig_state new_state)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+	struct pci_dev *pdev = nvmevf->core_device.pdev;
+	enum vfio_device_mig_state next;
+	struct file *filp = NULL;
+	int ret = 0;
+
+	nvmevf_state_lock(nvmevf);
+	while (nvmevf->mig_state != new_state) {
+		ret = vfio_mig_get_next_state(core_vdev, nvmevf->mig_state,
+					      new_state, &next);
+		if (ret)
+			break;
+
+		ret = nvmevf_check_epoch(nvmevf);
+		if (!ret) {
+			filp = nvmevf_step(nvmevf, next);
+			ret = PTR_ERR_OR_ZERO(filp);
+		}
+		if (nvmevf_is_lost(nvmevf, next, ret)) {
+			pci_err(pdev, "the PF was reset or lost its driver, state of the VF unknown: reset it\n");
+			nvmevf_close_stream(nvmevf, NULL);
+			nvmevf_forget_saved(nvmevf);
+			nvmevf->mig_state = VFIO_DEVICE_STATE_ERROR;
+		}
+		if (ret)
+			break;
+
+		nvmevf->mig_state = next;
+		if (WARN_ON(filp && next != new_state)) {
+			fput(filp);
+			ret = -EINVAL;
+			break;
+		}
+	}
+	nvmevf_state_unlock(nvmevf);
+
+	return ret ? ERR_PTR(ret) : filp;
+}
+
+static int nvmevf_get_state(struct vfio_device *core_vdev,
+			    enum vfio_device_mig_state *state)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+
+	nvmevf_state_lock(nvmevf);
+	*state = nvmevf->mig_state;
+	nvmevf_state_unlock(nvmevf);
+	return 0;
+}
+
+static int nvmevf_get_data_size(struct vfio_device *core_vdev,
+				unsigned long *stop_copy_length)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+	u32 size = 0;
+	int ret = 0;
+
+	nvmevf_state_lock(nvmevf);
+	if (nvmevf->saved)
+		size = nvmevf_image_state_size(nvmevf->saved);
+	else
+		ret = nvmevf_cmd_query_data_size(nvmevf->core_device.pdev,
+						 &size);
+	nvmevf_state_unlock(nvmevf);
+
+	*stop_copy_length = nvmevf_stream_size(size);
+	return ret;
+}
+
+static const struct vfio_migration_ops nvmevf_migration_ops = {
+	.migration_set_state = nvmevf_set_state,
+	.migration_get_state = nvmevf_get_state,
+	.migration_get_data_size = nvmevf_get_data_size,
+};
+
+/* Without migration the VF is as useful as with vfio-pci, so none of it fails. */
+static void nvmevf_init_migration(struct nvmevf_device *nvmevf)
+{
+	struct pci_dev *pdev = nvmevf->core_device.pdev;
+	struct nvmevf_identity identity;
+	u64 epoch;
+	int ret;
+
+	if (!pdev->is_virtfn) {
+		pci_info(pdev, "migration off: not a virtual function\n");
+		return;
+	}
+
+	if (nvme_vf_epoch(pdev, &epoch)) {
+		pci_info(pdev, "migration off: the PF is not bound to nvme\n");
+		return;
+	}
+
+	ret = nvmevf_identify(pdev, &identity);
+	if (ret == -EOPNOTSUPP) {
+		pci_info(pdev, "migration off: the controller does not support it\n");
+		return;
+	}
+	if (ret) {
+		pci_info(pdev, "migration off: the controller can't be asked (%pe)\n",
+			 ERR_PTR(ret));
+		return;
+	}
+
+	nvmevf->core_device.vdev.mig_ops = &nvmevf_migration_ops;
+	nvmevf->core_device.vdev.migration_flags = VFIO_MIGRATION_STOP_COPY |
+						   VFIO_MIGRATION_P2P |
+						   VFIO_MIGRATION_PRE_COPY;
+}
+
+static int nvmevf_init_dev(struct vfio_device *core_vdev)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+	int ret;
+
+	ret = vfio_pci_core_init_dev(core_vdev);
+	if (ret)
+		return ret;
+
+	mutex_init(&nvmevf->state_mutex);
+	spin_lock_init(&nvmevf->reset_lock);
+	nvmevf_init_migration(nvmevf);
+	return 0;
+}
+
+static void nvmevf_release_dev(struct vfio_device *core_vdev)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+
+	mutex_destroy(&nvmevf->state_mutex);
+	vfio_pci_core_release_dev(core_vdev);
+}
+
+static int nvmevf_open_device(struct vfio_device *core_vdev)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+	int ret;
+
+	/* Resets the VF, after which it runs. */
+	ret = vfio_pci_core_enable(&nvmevf->core_device);
+	if (ret)
+		return ret;
+
+	nvmevf_state_lock(nvmevf);
+	nvmevf->mig_state = VFIO_DEVICE_STATE_RUNNING;
+	nvmevf_state_unlock(nvmevf);
+
+	vfio_pci_core_finish_enable(&nvmevf->core_device);
+	return 0;
+}
+
+static void nvmevf_close_device(struct vfio_device *core_vdev)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+
+	nvmevf_state_lock(nvmevf);
+	nvmevf_close_stream(nvmevf, NULL);
+	nvmevf_forget_saved(nvmevf);
+	nvmevf_state_unlock(nvmevf);
+
+	vfio_pci_core_close_device(core_vdev);
+}
+
+static const struct vfio_device_ops nvmevf_ops = {
+	.name = "nvme-vfio-pci",
+	.init = nvmevf_init_dev,
+	.release = nvmevf_release_dev,
+	.open_device = nvmevf_open_device,
+	.close_device = nvmevf_close_device,
+	.ioctl = vfio_pci_core_ioctl,
+	.device_feature = vfio_pci_core_ioctl_feature,
+	.read = vfio_pci_core_read,
+	.write = vfio_pci_core_write,
+	.mmap = vfio_pci_core_mmap,
+	.request = vfio_pci_core_request,
+	.match = vfio_pci_core_match,
+	.bind_iommufd = vfio_iommufd_physical_bind,
+	.unbind_iommufd = vfio_iommufd_physical_unbind,
+	.attach_ioas = vfio_iommufd_physical_attach_ioas,
+	.detach_ioas = vfio_iommufd_physical_detach_ioas,
+};
+
+static int nvmevf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct nvmevf_device *nvmevf;
+	int ret;
+
+	nvmevf = vfio_alloc_device(nvmevf_device, core_device.vdev, &pdev->dev,
+				   &nvmevf_ops);
+	if (IS_ERR(nvmevf))
+		return PTR_ERR(nvmevf);
+
+	dev_set_drvdata(&pdev->dev, &nvmevf->core_device);
+	ret = vfio_pci_core_register_device(&nvmevf->core_device);
+	if (ret)
+		vfio_put_device(&nvmevf->core_device.vdev);
+
+	return ret;
+}
+
+static void nvmevf_remove(struct pci_dev *pdev)
+{
+	struct vfio_pci_core_device *core_device = dev_get_drvdata(&pdev->dev);
+
+	vfio_pci_core_unregister_device(core_device);
+	vfio_put_device(&core_device->vdev);
+}
+
+static void nvmevf_reset_done(struct pci_dev *pdev)
+{
+	struct nvmevf_device *nvmevf = container_of(dev_get_drvdata(&pdev->dev),
+						    struct nvmevf_device,
+						    core_device);
+
+	spin_lock(&nvmevf->reset_lock);
+	nvmevf->reset = true;
+	if (nvmevf->stream)
+		nvmevf_stream_kill(nvmevf->stream);
+	spin_unlock(&nvmevf->reset_lock);
+}
+
+static const struct pci_error_handlers nvmevf_err_handlers = {
+	.reset_done = nvmevf_reset_done,
+	.error_detected = vfio_pci_core_aer_err_detected,
+};
+
+static const struct pci_device_id nvmevf_id_table[] = {
+	{ PCI_DRIVER_OVERRIDE_DEVICE_VFIO(PCI_VENDOR_ID_INTEL, 0x1457) }, /* IPU */
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, nvmevf_id_table);
+
+static struct pci_driver nvmevf_driver = {
+	.name = "nvme-vfio-pci",
+	.id_table = nvmevf_id_table,
+	.probe = nvmevf_probe,
+	.remove = nvmevf_remove,
+	.err_handler = &nvmevf_err_handlers,
+	.driver_managed_dma = true,
+};
+module_pci_driver(nvmevf_driver);
+
+MODULE_LICENSE("GPL");
+MODULE_AUTHOR("The nvme-vfio-pci developers");
+MODULE_DESCRIPTION("VFIO driver with live migration for NVMe virtual functions");
