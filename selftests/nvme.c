@@ -259,6 +259,11 @@ void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
 		nvme_create_queue(n, sq_size, cq_size);
 }
 
+void nvme_start_vectors(struct nvme *n)
+{
+	nvme_start(n, n->vf->vectors > 1 ? n->vf->vectors - 1 : 1, 8, 8);
+}
+
 struct nvme_req *nvme_submit(struct nvme_queue *q, struct nvme_sqe sqe)
 {
 	struct nvme_req *req = q->req;
@@ -284,16 +289,20 @@ void nvme_ring(struct nvme *n, struct nvme_queue *q)
 	doorbell(n, 2 * q->id, q->sq_tail);
 }
 
-bool nvme_completed(struct nvme_queue *q)
+/* Are there @count completions that were not consumed yet? */
+static bool completed(struct nvme_queue *q, unsigned int count)
 {
-	return (q->cq[q->cq_head].status & 1) == q->phase;
+	unsigned int last = q->cq_head + count - 1;
+	__u16 phase = q->phase ^ (last >= q->cq_size);
+
+	return (q->cq[last % q->cq_size].status & 1) == phase;
 }
 
-void nvme_await(struct nvme_queue *q)
+void nvme_await(struct nvme_queue *q, unsigned int count)
 {
 	time_t deadline = time(NULL) + PATIENCE;
 
-	while (!nvme_completed(q))
+	while (!completed(q, count))
 		pause_until(deadline, "no completion");
 }
 
@@ -353,7 +362,7 @@ unsigned int nvme_reap(struct nvme *n, struct nvme_queue *q)
 	struct nvme_req *req;
 	struct nvme_cqe cqe;
 
-	for (; nvme_completed(q); count++) {
+	for (; completed(q, 1); count++) {
 		/* The phase was read first; now the rest is there. */
 		__sync_synchronize();
 		cqe = q->cq[q->cq_head];

@@ -159,6 +159,8 @@ void nvme_enable(struct nvme *n, unsigned int depth);
 /* The same, and as many I/O queues as can be had but at most @queues. */
 void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
 		unsigned int cq_size);
+/* As many queues as have a vector of their own. */
+void nvme_start_vectors(struct nvme *n);
 void nvme_create_queue(struct nvme *n, unsigned int sq_size,
 		       unsigned int cq_size);
 void nvme_delete_queue(struct nvme *n);
@@ -166,8 +168,8 @@ void nvme_delete_queue(struct nvme *n);
 /* Puts a command into the queue; the device does not know before the ring. */
 struct nvme_req *nvme_submit(struct nvme_queue *q, struct nvme_sqe sqe);
 void nvme_ring(struct nvme *n, struct nvme_queue *q);
-bool nvme_completed(struct nvme_queue *q);
-void nvme_await(struct nvme_queue *q);
+/* Waits until there are @count completions, and does not consume them. */
+void nvme_await(struct nvme_queue *q, unsigned int count);
 unsigned int nvme_reap(struct nvme *n, struct nvme_queue *q);
 /* Waits for a command that is not I/O and returns its status. */
 int nvme_finish(struct nvme *n, struct nvme_req *req, __u32 *result);

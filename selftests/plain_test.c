@@ -83,7 +83,7 @@ TEST_F(plain, interrupts)
 	struct nvme *n = &self->n;
 	struct nvme_queue *q;
 
-	nvme_start(n, NVME_QUEUES, 8, 8);
+	nvme_start_vectors(n);
 	for_each_queue(n, q) {
 		while (vf_irq_pending(n->vf, q->vector, 0))
 			;

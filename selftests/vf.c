@@ -303,8 +303,11 @@ int stream_read(struct stream *s, int fd, size_t chunk)
 				die("no memory");
 		}
 		n = read(fd, s->data + s->len, chunk);
-		if (n < 0)
+		if (n < 0) {
+			free(s->data);
+			s->data = NULL;
 			return -errno;
+		}
 		s->len += n;
 	} while (n);
 	return 0;

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The migration states of a VF: arcs, data_fd, reset. */
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "nvme.h"
+
+#define STATES	(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
+
+FIXTURE(state)
+{
+	struct nvme n;
+	struct vf vf;
+	int flags;
+};
+
+FIXTURE_VARIANT(state)
+{
+	enum vf_api api;
+};
+
+FIXTURE_VARIANT_ADD(state, group) { .api = VF_GROUP };
+FIXTURE_VARIANT_ADD(state, cdev) { .api = VF_CDEV };
+
+FIXTURE_SETUP(state)
+{
+	if (!vf_bdf(0))
+		SKIP(return, "no VF is bound to the driver");
+	if (!vf_api_present(variant->api))
+		SKIP(return, "this kernel has no such API");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	guest_init(&self->n);
+	vf_open(&self->vf, vf_bdf(0), variant->api, self->n.mem, GUEST_MEM);
+	self->n.vf = &self->vf;
+	self->flags = vf_mig_flags(&self->vf);
+	ASSERT_LE(0, self->flags);
+}
+
+FIXTURE_TEARDOWN(state)
+{
+	vf_close(&self->vf);
+}
+
+static bool is_precopy(unsigned int state)
+{
+	return state == VFIO_DEVICE_STATE_PRE_COPY ||
+	       state == VFIO_DEVICE_STATE_PRE_COPY_P2P;
+}
+
+/* States that come with a data_fd. */
+static bool has_stream(unsigned int state)
+{
+	return is_precopy(state) || state == VFIO_DEVICE_STATE_STOP_COPY ||
+	       state == VFIO_DEVICE_STATE_RESUMING;
+}
+
+static bool supported(int flags, unsigned int state)
+{
+	return !is_precopy(state) || (flags & VFIO_MIGRATION_PRE_COPY);
+}
+
+/* Does the data_fd of @from live on in @to? */
+static bool same_stream(unsigned int from, unsigned int to)
+{
+	return from == to || (is_precopy(from) &&
+		(is_precopy(to) || to == VFIO_DEVICE_STATE_STOP_COPY));
+}
+
+/* -EINVAL if there is no way, which is so out of RESUMING without a stream. */
+static int arc(int flags, unsigned int from, unsigned int to)
+{
+	if (to >= STATES || to == VFIO_DEVICE_STATE_ERROR ||
+	    !supported(flags, to))
+		return -EINVAL;
+	if (from == to)
+		return 0;
+	if (from == VFIO_DEVICE_STATE_RESUMING ||
+	    (from == VFIO_DEVICE_STATE_STOP_COPY && is_precopy(to)))
+		return -EINVAL;
+	return 0;
+}
+
+/* read() or write(), whichever suits; 0 or -errno */
+static int touch(int fd)
+{
+	char byte = 0;
+	int ret;
+
+	if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
+		ret = read(fd, &byte, 1);
+	else
+		ret = write(fd, &byte, 1);
+	return ret < 0 ? -errno : 0;
+}
+
+TEST_F(state, features)
+{
+	int known = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
+		    VFIO_MIGRATION_PRE_COPY;
+
+	EXPECT_EQ(0, self->flags & ~known);
+	EXPECT_TRUE(self->flags & VFIO_MIGRATION_STOP_COPY);
+	EXPECT_TRUE(self->flags & VFIO_MIGRATION_P2P);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+}
+
+/* Each way that there is, and each that there is not. */
+TEST_F_TIMEOUT(state, arcs, 90)
+{
+	unsigned int from, to;
+	int fd, old_fd, ret;
+
+	nvme_start(&self->n, 1, 8, 8);
+	for (from = VFIO_DEVICE_STATE_STOP; from < STATES; from++) {
+		if (!supported(self->flags, from))
+			continue;
+		for (to = 0; to <= STATES; to++) {
+			vf_reset(&self->vf);
+			ASSERT_EQ(0, vf_set_state(&self->vf, from, &old_fd));
+			ASSERT_EQ(from, vf_get_state(&self->vf));
+
+			ret = vf_set_state(&self->vf, to, &fd);
+			EXPECT_EQ(arc(self->flags, from, to), ret)
+				TH_LOG("from %u to %u", from, to);
+			EXPECT_EQ(ret ? from : to, vf_get_state(&self->vf))
+				TH_LOG("from %u to %u", from, to);
+			EXPECT_EQ(!ret && has_stream(to) &&
+				  !same_stream(from, to), fd >= 0)
+				TH_LOG("from %u to %u", from, to);
+			if (!ret && has_stream(from) && !same_stream(from, to))
+				EXPECT_EQ(-ENODEV, touch(old_fd))
+					TH_LOG("from %u to %u", from, to);
+			close(old_fd);
+			close(fd);
+		}
+		EXPECT_EQ(-EINVAL, vf_set_state(&self->vf, ~0U, NULL));
+	}
+}
+
+/* The same arcs over and over, while the guest works. */
+TEST_F(state, suspend_and_resume)
+{
+	struct nvme *n = &self->n;
+	struct nvme_queue *q;
+	int i;
+
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	for (i = 0; i < 50; i++) {
+		for_each_queue(n, q) {
+			io_submit(n, q, 1 + random() % 7);
+			nvme_ring(n, q);
+		}
+		guest_suspend(n);
+		if (i % 2)
+			ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP,
+						  NULL));
+		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING,
+					  NULL));
+		io_wait(n);
+	}
+	io_check(n);
+}
+
+/* Suspended means: no DMA, though doorbells are rung. They count later. */
+TEST_F(state, suspended_vf_is_quiet)
+{
+	struct nvme *n = &self->n;
+	struct nvme_queue *q;
+
+	nvme_start_vectors(n);
+	guest_suspend(n);
+	for_each_queue(n, q) {
+		while (vf_irq_pending(n->vf, q->vector, 0))
+			;
+		io_submit(n, q, 5);
+		nvme_ring(n, q);
+	}
+	memcpy(n->frozen, n->mem, GUEST_MEM);
+	usleep(200000);
+	EXPECT_EQ(0, memcmp(n->frozen, n->mem, GUEST_MEM));
+	for_each_queue(n, q)
+		EXPECT_FALSE(vf_irq_pending(n->vf, q->vector, 0));
+	EXPECT_EQ(NVME_CC_ON, nvme_read32(n, NVME_CC));
+
+	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	for_each_queue(n, q) {
+		nvme_await(q, 1);
+		EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
+	}
+	io_wait(n);
+	io_check(n);
+}
+
+TEST_F(state, data_size)
+{
+	long long before, idle, busy;
+	struct stream s;
+	int fd;
+
+	before = vf_mig_data_size(&self->vf);
+	EXPECT_LT(0, before);
+	nvme_start(&self->n, 1, 8, 8);
+	idle = vf_mig_data_size(&self->vf);
+	EXPECT_LT(0, idle);
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	busy = vf_mig_data_size(&self->vf);
+	EXPECT_LT(idle, busy);
+
+	/* It must not promise less than what comes. */
+	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd));
+	EXPECT_LT(0, vf_mig_data_size(&self->vf));
+	ASSERT_EQ(0, stream_read(&s, fd, 4096));
+	EXPECT_LE(s.len, busy);
+	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	EXPECT_LT(0, vf_mig_data_size(&self->vf));
+}
+
+TEST_F(state, data_fd_for_reading)
+{
+	void *nowhere = must(mmap(NULL, PAGE, PROT_NONE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	struct pollfd pfd = { .events = POLLIN };
+	struct stream s;
+	char byte = 0;
+	int i;
+
+	nvme_start(&self->n, 1, 8, 8);
+	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP_COPY,
+				  &pfd.fd));
+	EXPECT_EQ(-1, write(pfd.fd, &byte, 1));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(-1, lseek(pfd.fd, 0, SEEK_SET));
+	EXPECT_EQ(ESPIPE, errno);
+	EXPECT_EQ(-1, read(pfd.fd, nowhere, PAGE));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(1, poll(&pfd, 1, 5000));
+	EXPECT_EQ(POLLIN, pfd.revents & (POLLIN | POLLERR | POLLHUP));
+	ASSERT_EQ(0, stream_read(&s, pfd.fd, 7));
+	EXPECT_LT(0, s.len);
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, read(pfd.fd, &byte, 1));
+
+	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP, NULL));
+	EXPECT_EQ(-ENODEV, touch(pfd.fd));
+	EXPECT_EQ(1, poll(&pfd, 1, 0));
+	EXPECT_TRUE(pfd.revents & (POLLERR | POLLHUP));
+}
+
+/* Without waiting for the data: EAGAIN until poll() says so. */
+TEST_F(state, data_fd_nonblocking)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	size_t size = 0;
+	char buf[4096];
+	ssize_t len;
+
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP_COPY,
+				  &pfd.fd));
+	ASSERT_EQ(0, fcntl(pfd.fd, F_SETFL, O_NONBLOCK));
+	do {
+		len = read(pfd.fd, buf, sizeof(buf));
+		if (len < 0) {
+			ASSERT_EQ(EAGAIN, errno);
+			ASSERT_EQ(0, size);
+			ASSERT_EQ(1, poll(&pfd, 1, 5000));
+			continue;
+		}
+		size += len;
+	} while (len);
+	EXPECT_LT(0, size);
+}
+
+TEST_F(state, data_fd_for_writing)
+{
+	struct pollfd pfd = { .events = POLLOUT };
+	char byte;
+
+	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_RESUMING,
+				  &pfd.fd));
+	EXPECT_EQ(-1, read(pfd.fd, &byte, 1));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(-1, lseek(pfd.fd, 0, SEEK_SET));
+	EXPECT_EQ(ESPIPE, errno);
+	EXPECT_EQ(1, poll(&pfd, 1, 0));
+	EXPECT_EQ(POLLOUT, pfd.revents);
+
+	/* Nothing came: there is nothing to go on with. */
+	EXPECT_EQ(-EINVAL, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP,
+					NULL));
+	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(&self->vf));
+	vf_reset(&self->vf);
+	EXPECT_EQ(-ENODEV, touch(pfd.fd));
+}
+
+/* The user closes data_fd when he likes. */
+TEST_F(state, data_fd_closed_early)
+{
+	static const unsigned int states[] = {
+		VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_RESUMING,
+	};
+	unsigned int i;
+	int fd;
+
+	nvme_start(&self->n, 1, 8, 8);
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		ASSERT_EQ(0, vf_set_state(&self->vf, states[i], &fd));
+		close(fd);
+		EXPECT_EQ(states[i], vf_get_state(&self->vf));
+		if (states[i] == VFIO_DEVICE_STATE_RESUMING)
+			vf_reset(&self->vf);
+		else
+			EXPECT_EQ(0, vf_set_state(&self->vf,
+						  VFIO_DEVICE_STATE_RUNNING,
+						  NULL));
+	}
+	nvme_start(&self->n, 1, 8, 8);
+	io_check(&self->n);
+}
+
+/* Reset always helps: RUNNING, data_fd dead, and the guest can start anew. */
+TEST_F_TIMEOUT(state, reset, 60)
+{
+	unsigned int state;
+	int fd;
+
+	for (state = VFIO_DEVICE_STATE_STOP; state < STATES; state++) {
+		if (!supported(self->flags, state))
+			continue;
+		nvme_start(&self->n, 1, 8, 8);
+		io_submit(&self->n, &self->n.queue[1], 5);
+		nvme_ring(&self->n, &self->n.queue[1]);
+		ASSERT_EQ(0, vf_set_state(&self->vf, state, &fd));
+		vf_reset(&self->vf);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		if (has_stream(state))
+			EXPECT_EQ(-ENODEV, touch(fd))
+				TH_LOG("in state %u", state);
+		close(fd);
+		EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CC));
+
+		memset(self->n.seq, 0, sizeof(self->n.seq));
+		nvme_start(&self->n, 1, 8, 8);
+		io_check(&self->n);
+	}
+}
+
+/* Who leaves in the middle leaves a VF that the next one can use. */
+TEST_F_TIMEOUT(state, close, 60)
+{
+	unsigned int state;
+	int fd;
+
+	for (state = VFIO_DEVICE_STATE_STOP; state < STATES; state++) {
+		if (!supported(self->flags, state))
+			continue;
+		nvme_start(&self->n, 1, 8, 8);
+		ASSERT_EQ(0, vf_set_state(&self->vf, state, &fd));
+		vf_close(&self->vf);
+		if (has_stream(state))
+			EXPECT_EQ(-ENODEV, touch(fd))
+				TH_LOG("in state %u", state);
+		close(fd);
+
+		vf_open(&self->vf, vf_bdf(0), variant->api, self->n.mem,
+			GUEST_MEM);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		nvme_start(&self->n, 1, 8, 8);
+		io_check(&self->n);
+	}
+}
+
+/* data_fd lives longer than the VF's file. */
+TEST_F(state, read_while_closing)
+{
+	struct stream s;
+	pid_t reader;
+	int fd, status;
+
+	nvme_start(&self->n, 1, 8, 8);
+	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd));
+	reader = fork();
+	ASSERT_LE(0, reader);
+	vf_close(&self->vf);
+	if (!reader) {
+		while (!stream_read(&s, fd, 1))
+			free(s.data);
+		_exit(errno == ENODEV ? 0 : 1);
+	}
+	ASSERT_EQ(reader, waitpid(reader, &status, 0));
+	EXPECT_EQ(0, status);
+
+	vf_open(&self->vf, vf_bdf(0), variant->api, self->n.mem, GUEST_MEM);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+}
+
+TEST_HARNESS_MAIN

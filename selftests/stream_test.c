@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What goes through data_fd: good streams in pieces of all sizes are taken, and
+ * of damaged ones nothing is loaded.
+ */
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "../stream.h"
+#include "nvme.h"
+
+#define IDENTITY_AT	sizeof(struct nvmevf_record)
+#define STATE_AT	(IDENTITY_AT + sizeof(struct nvmevf_identity))
+#define END_SIZE	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_end))
+
+FIXTURE(stream)
+{
+	struct nvme n;
+	struct vf src, dst;
+	struct stream good;	/* the guest on src, which is in STOP_COPY */
+};
+
+FIXTURE_VARIANT(stream)
+{
+	enum vf_api api;
+};
+
+FIXTURE_VARIANT_ADD(stream, group) { .api = VF_GROUP };
+FIXTURE_VARIANT_ADD(stream, cdev) { .api = VF_CDEV };
+
+FIXTURE_SETUP(stream)
+{
+	struct nvme_queue *q;
+
+	if (!vf_bdf(1))
+		SKIP(return, "less than two VFs are bound to the driver");
+	if (!vf_api_present(variant->api))
+		SKIP(return, "this kernel has no such API");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	guest_init(&self->n);
+	vf_open(&self->src, vf_bdf(0), variant->api, self->n.mem, GUEST_MEM);
+	vf_open(&self->dst, vf_bdf(1), variant->api, self->n.mem, GUEST_MEM);
+	self->n.vf = &self->src;
+
+	/* A guest with something to lose. */
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	for_each_queue(&self->n, q) {
+		io_submit(&self->n, q, 6);
+		nvme_ring(&self->n, q);
+	}
+	guest_suspend(&self->n);
+	guest_save(&self->n, &self->good);
+}
+
+FIXTURE_TEARDOWN(stream)
+{
+	vf_close(&self->src);
+	vf_close(&self->dst);
+}
+
+static struct nvmevf_identity *identity(struct stream *s)
+{
+	return (void *)s->data + IDENTITY_AT;
+}
+
+static struct nvmevf_record *record(struct stream *s, size_t at)
+{
+	return (void *)s->data + at;
+}
+
+static struct stream copy(const struct stream *s, size_t room)
+{
+	struct stream new = { .data = calloc(1, s->len + room), .len = s->len };
+
+	if (!new.data)
+		die("no memory");
+	memcpy(new.data, s->data, s->len);
+	return new;
+}
+
+/* Opens a gap of @len bytes. */
+static void *insert(struct stream *s, size_t at, size_t len)
+{
+	memmove(s->data + at + len, s->data + at, s->len - at);
+	memset(s->data + at, 0, len);
+	s->len += len;
+	return s->data + at;
+}
+
+static void cut(struct stream *s, size_t at, size_t len)
+{
+	s->len -= len;
+	memmove(s->data + at, s->data + at + len, s->len - at);
+}
+
+/* So that nothing but the damage itself is wrong. */
+static void fix_checksum(struct stream *s)
+{
+	struct nvmevf_end *end = (void *)s->data + s->len - sizeof(*end);
+
+	end->crc32c = crc32c(s->data, s->len - END_SIZE);
+}
+
+/* A record of a type from the future, with its padding. */
+static void insert_unknown(struct stream *s, size_t at, __u32 flags, size_t len)
+{
+	struct nvmevf_record *r;
+
+	r = insert(s, at, sizeof(*r) + (len + 7) / 8 * 8);
+	*r = (struct nvmevf_record){ 0x7777, flags, len };
+	memset(r + 1, 0x55, len);
+	fix_checksum(s);
+}
+
+static void magic(struct stream *s)		{ identity(s)->magic++; }
+static void version(struct stream *s)		{ identity(s)->version++; }
+static void vendor(struct stream *s)		{ identity(s)->vendor++; }
+static void device(struct stream *s)		{ identity(s)->device++; }
+static void subvendor(struct stream *s)		{ identity(s)->subsystem_vendor++; }
+static void subdevice(struct stream *s)		{ identity(s)->subsystem_device++; }
+static void vectors(struct stream *s)		{ identity(s)->msix_vectors++; }
+static void model(struct stream *s)		{ identity(s)->model[39] ^= 1; }
+static void firmware(struct stream *s)		{ identity(s)->firmware[0] ^= 1; }
+static void huge(struct stream *s)		{ identity(s)->state_size = ~0; }
+static void identity_type(struct stream *s)	{ record(s, 0)->type = 9; }
+static void identity_flags(struct stream *s)	{ record(s, 0)->flags = 1; }
+static void identity_longer(struct stream *s)	{ record(s, 0)->length += 8; }
+static void identity_shorter(struct stream *s)	{ record(s, 0)->length -= 8; }
+static void state_flags(struct stream *s)	{ record(s, STATE_AT)->flags = 2; }
+static void state_longer(struct stream *s)	{ record(s, STATE_AT)->length += 8; }
+static void state_shorter(struct stream *s)	{ record(s, STATE_AT)->length -= 8; }
+static void state_empty(struct stream *s)	{ record(s, STATE_AT)->length = 0; }
+static void state_huge(struct stream *s)	{ record(s, STATE_AT)->length = ~0ULL; }
+static void state_4g(struct stream *s)		{ record(s, STATE_AT)->length |= 1ULL << 32; }
+
+static void no_identity(struct stream *s)	{ cut(s, 0, STATE_AT); }
+
+static void identity_twice(struct stream *s)
+{
+	memcpy(insert(s, 0, STATE_AT), s->data + STATE_AT, STATE_AT);
+}
+
+static void no_state(struct stream *s)
+{
+	cut(s, STATE_AT, s->len - END_SIZE - STATE_AT);
+}
+
+static void state_twice(struct stream *s)
+{
+	size_t len = s->len - END_SIZE - STATE_AT;
+
+	memcpy(insert(s, STATE_AT, len), s->data + STATE_AT + len, len);
+}
+
+static void state_bit(struct stream *s)
+{
+	size_t first = STATE_AT + sizeof(struct nvmevf_record);
+
+	s->data[first + random() % (s->len - END_SIZE - first)] ^=
+		1 << random() % 8;
+}
+
+static void state_zero(struct stream *s)
+{
+	size_t first = STATE_AT + sizeof(struct nvmevf_record);
+
+	memset(s->data + first, 0, s->len - END_SIZE - first);
+}
+
+static void state_cut(struct stream *s)
+{
+	record(s, STATE_AT)->length -= 8;
+	cut(s, s->len - END_SIZE - 8, 8);
+}
+
+static void unknown_needed(struct stream *s)
+{
+	insert_unknown(s, STATE_AT, 0, 8);
+}
+
+static void unknown_flags(struct stream *s)
+{
+	insert_unknown(s, STATE_AT, NVMEVF_RECORD_OPTIONAL | 2, 8);
+}
+
+static void unknown_first(struct stream *s)
+{
+	insert_unknown(s, 0, NVMEVF_RECORD_OPTIONAL, 8);
+}
+
+static void unknown_huge(struct stream *s)
+{
+	insert_unknown(s, STATE_AT, NVMEVF_RECORD_OPTIONAL, 8);
+	record(s, STATE_AT)->length = ~0ULL;
+}
+
+static void unknown_padding(struct stream *s)
+{
+	insert_unknown(s, STATE_AT, NVMEVF_RECORD_OPTIONAL, 5);
+	s->data[STATE_AT + sizeof(struct nvmevf_record) + 7] = 1;
+}
+
+static void checksum(struct stream *s)
+{
+	s->data[s->len - sizeof(struct nvmevf_end)] ^= 0x80;
+}
+
+static void end_reserved(struct stream *s)	{ s->data[s->len - 1] = 1; }
+static void end_longer(struct stream *s)	{ record(s, s->len - END_SIZE)->length = 16; }
+static void trailing(struct stream *s)		{ insert(s, s->len, 1); }
+
+static const struct damage {
+	const char *name;
+	void (*apply)(struct stream *s);
+	int error;
+	bool keep_checksum;
+} damages[] = {
+#define DAMAGE(what, error)	{ #what, what, error }
+	DAMAGE(magic, EINVAL),
+	DAMAGE(version, EINVAL),
+	DAMAGE(vendor, EINVAL),
+	DAMAGE(device, EINVAL),
+	DAMAGE(subvendor, EINVAL),
+	DAMAGE(subdevice, EINVAL),
+	DAMAGE(vectors, EINVAL),
+	DAMAGE(model, EINVAL),
+	DAMAGE(firmware, EINVAL),
+	DAMAGE(huge, EFBIG),
+	DAMAGE(identity_type, EINVAL),
+	DAMAGE(identity_flags, EINVAL),
+	DAMAGE(identity_longer, EINVAL),
+	DAMAGE(identity_shorter, EINVAL),
+	DAMAGE(no_identity, EINVAL),
+	DAMAGE(identity_twice, EINVAL),
+	DAMAGE(state_flags, EINVAL),
+	DAMAGE(state_longer, EINVAL),
+	DAMAGE(state_shorter, EINVAL),
+	DAMAGE(state_empty, EINVAL),
+	DAMAGE(state_huge, EFBIG),
+	DAMAGE(state_4g, EFBIG),
+	DAMAGE(no_state, EINVAL),
+	DAMAGE(state_twice, EINVAL),
+	DAMAGE(unknown_needed, EINVAL),
+	DAMAGE(unknown_flags, EINVAL),
+	DAMAGE(unknown_first, EINVAL),
+	DAMAGE(unknown_huge, EINVAL),
+	DAMAGE(unknown_padding, EINVAL),
+	DAMAGE(end_longer, EINVAL),
+	DAMAGE(end_reserved, EINVAL),
+	/* These the driver lets through, and the controller refuses them. */
+	DAMAGE(state_bit, EINVAL),
+	DAMAGE(state_zero, EINVAL),
+	DAMAGE(state_cut, EINVAL),
+	{ "checksum", checksum, EBADMSG, true },
+	{ "checksum of the state", state_bit, EBADMSG, true },
+	{ "trailing byte", trailing, EINVAL, true },
+};
+
+TEST_F_TIMEOUT(stream, damaged, 60)
+{
+	static const size_t chunks[] = { 1 << 20, 1, 13 };
+	const struct damage *d;
+	struct stream bad;
+	size_t chunk;
+	char byte = 0;
+	int fd;
+
+	for (d = damages; d < damages + ARRAY_SIZE(damages); d++) {
+		bad = copy(&self->good, self->good.len);
+		d->apply(&bad);
+		if (!d->keep_checksum)
+			fix_checksum(&bad);
+		chunk = chunks[(d - damages) % ARRAY_SIZE(chunks)];
+
+		ASSERT_EQ(0, vf_set_state(&self->dst,
+					  VFIO_DEVICE_STATE_RESUMING, &fd));
+		EXPECT_EQ(-d->error, stream_write(&bad, fd, chunk))
+			TH_LOG("damage: %s", d->name);
+		/* There is no second try. */
+		EXPECT_EQ(-1, write(fd, &byte, 1));
+		EXPECT_EQ(d->error, errno)
+			TH_LOG("damage: %s", d->name);
+		EXPECT_EQ(-d->error, vf_set_state(&self->dst,
+						  VFIO_DEVICE_STATE_STOP, NULL))
+			TH_LOG("damage: %s", d->name);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(&self->dst));
+
+		/* What comes after the end comes after the load. */
+		self->n.vf = &self->dst;
+		if (d->apply != trailing)
+			EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CC))
+				TH_LOG("damage: %s", d->name);
+		vf_reset(&self->dst);
+		close(fd);
+		free(bad.data);
+	}
+
+	guest_load(&self->n, &self->dst, &self->good);
+	io_wait(&self->n);
+	io_check(&self->n);
+}
+
+TEST_F_TIMEOUT(stream, truncated, 60)
+{
+	struct stream part = self->good;
+	int fd, i;
+
+	for (i = 0; i < 16; i++) {
+		switch (i) {
+		case 0:
+			part.len = STATE_AT;
+			break;
+		case 1:
+			part.len = self->good.len - END_SIZE;
+			break;
+		case 2:
+			part.len = self->good.len - 1;
+			break;
+		default:
+			part.len = random() % self->good.len;
+		}
+		ASSERT_EQ(0, vf_set_state(&self->dst,
+					  VFIO_DEVICE_STATE_RESUMING, &fd));
+		ASSERT_EQ(0, stream_write(&part, fd, part.len));
+		EXPECT_EQ(-EINVAL, vf_set_state(&self->dst,
+						VFIO_DEVICE_STATE_STOP, NULL))
+			TH_LOG("%zu of %zu bytes", part.len, self->good.len);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(&self->dst));
+		self->n.vf = &self->dst;
+		EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CC));
+		vf_reset(&self->dst);
+		close(fd);
+	}
+
+	/* A guest on the target may also start from scratch after that. */
+	memset(self->n.seq, 0, sizeof(self->n.seq));
+	nvme_start(&self->n, 1, 8, 8);
+	io_check(&self->n);
+}
+
+/* What a later version may add. */
+TEST_F(stream, optional_records)
+{
+	struct stream s = copy(&self->good, 1 << 18);
+
+	insert_unknown(&s, s.len - END_SIZE, NVMEVF_RECORD_OPTIONAL, 65536);
+	insert_unknown(&s, s.len - END_SIZE, NVMEVF_RECORD_OPTIONAL, 0);
+	insert_unknown(&s, STATE_AT, NVMEVF_RECORD_OPTIONAL, 0);
+	insert_unknown(&s, STATE_AT, NVMEVF_RECORD_OPTIONAL, 5);
+	insert_unknown(&s, STATE_AT, NVMEVF_RECORD_OPTIONAL, 4096);
+	guest_load(&self->n, &self->dst, &s);
+	io_wait(&self->n);
+	io_check(&self->n);
+}
+
+TEST_F(stream, format)
+{
+	struct stream *s = &self->good;
+	struct nvmevf_end *end = (void *)s->data + s->len - sizeof(*end);
+	__u64 state_len = record(s, STATE_AT)->length;
+
+	EXPECT_EQ(NVMEVF_RECORD_IDENTITY, record(s, 0)->type);
+	EXPECT_EQ(sizeof(struct nvmevf_identity), record(s, 0)->length);
+	EXPECT_EQ(NVMEVF_STREAM_MAGIC, identity(s)->magic);
+	EXPECT_EQ(NVMEVF_STREAM_VERSION, identity(s)->version);
+	EXPECT_EQ(state_len, identity(s)->state_size);
+	EXPECT_EQ(NVMEVF_RECORD_STATE, record(s, STATE_AT)->type);
+	EXPECT_EQ(s->len, STATE_AT + sizeof(struct nvmevf_record) +
+		  (state_len + 7) / 8 * 8 + END_SIZE);
+	EXPECT_EQ(NVMEVF_RECORD_END, record(s, s->len - END_SIZE)->type);
+	EXPECT_EQ(crc32c(s->data, s->len - END_SIZE), end->crc32c);
+}
+
+/* One byte at a time, both ways; and the same state saved twice. */
+TEST_F(stream, small_pieces)
+{
+	struct stream s;
+	int fd;
+
+	ASSERT_EQ(0, vf_set_state(&self->src, VFIO_DEVICE_STATE_STOP, NULL));
+	ASSERT_EQ(0, vf_set_state(&self->src, VFIO_DEVICE_STATE_STOP_COPY, &fd));
+	ASSERT_EQ(0, stream_read(&s, fd, 1));
+	ASSERT_EQ(self->good.len, s.len);
+	EXPECT_EQ(0, memcmp(self->good.data, s.data, s.len));
+
+	ASSERT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_RESUMING, &fd));
+	ASSERT_EQ(0, stream_write(&s, fd, 1));
+	ASSERT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_RUNNING, NULL));
+	self->n.vf = &self->dst;
+	io_wait(&self->n);
+	io_check(&self->n);
+}
+
+/* A write() that faults in the middle has written what came before. */
+TEST_F(stream, fault)
+{
+	char *page = must(mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	struct stream rest = self->good;
+	ssize_t len;
+	int fd;
+
+	must(munmap(page + PAGE, PAGE));
+	memcpy(page + PAGE - 64, self->good.data, 64);
+	ASSERT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_RESUMING, &fd));
+	len = write(fd, page + PAGE - 64, rest.len);
+	if (len < 0) {
+		ASSERT_EQ(EFAULT, errno);
+		len = 0;
+	}
+	ASSERT_GE(64, len);
+	rest.data += len;
+	rest.len -= len;
+	ASSERT_EQ(0, stream_write(&rest, fd, 4096));
+	ASSERT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_RUNNING, NULL));
+	self->n.vf = &self->dst;
+	io_wait(&self->n);
+	io_check(&self->n);
+}
+
+/* The target sees who comes while the guest still runs on the source. */
+TEST_F(stream, precopy)
+{
+	struct vfio_precopy_info info = { .argsz = sizeof(info) };
+	struct nvme *n = &self->n;
+	struct stream first = { .data = calloc(1, STATE_AT) };
+	struct stream rest;
+	int fd, dst_fd;
+	char byte;
+
+	if (!(vf_mig_flags(&self->src) & VFIO_MIGRATION_PRE_COPY))
+		SKIP(return, "no pre-copy");
+	guest_roll_back(n);
+	io_wait(n);
+
+	ASSERT_EQ(0, vf_set_state(&self->src, VFIO_DEVICE_STATE_PRE_COPY, &fd));
+	ASSERT_EQ(0, ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info));
+	EXPECT_EQ(STATE_AT, info.initial_bytes);
+	EXPECT_EQ(0, info.dirty_bytes);
+	first.len = STATE_AT;
+	ASSERT_EQ(STATE_AT, read(fd, first.data, 65536));
+	EXPECT_EQ(-1, read(fd, &byte, 1));
+	EXPECT_EQ(ENOMSG, errno);
+	ASSERT_EQ(0, ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info));
+	EXPECT_EQ(0, info.initial_bytes);
+	io_check(n);
+
+	/* A guest for another controller is turned away at once. */
+	ASSERT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_RESUMING,
+				  &dst_fd));
+	first.data[IDENTITY_AT + offsetof(struct nvmevf_identity, model)] ^= 1;
+	EXPECT_EQ(-EINVAL, stream_write(&first, dst_fd, first.len));
+	first.data[IDENTITY_AT + offsetof(struct nvmevf_identity, model)] ^= 1;
+	vf_reset(&self->dst);
+
+	ASSERT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_RESUMING,
+				  &dst_fd));
+	EXPECT_EQ(0, stream_write(&first, dst_fd, first.len));
+	io_submit(n, &n->queue[1], 5);
+	nvme_ring(n, &n->queue[1]);
+	ASSERT_EQ(0, vf_set_state(&self->src, VFIO_DEVICE_STATE_PRE_COPY_P2P,
+				  NULL));
+	ASSERT_EQ(0, vf_set_state(&self->src, VFIO_DEVICE_STATE_STOP_COPY, NULL));
+	EXPECT_EQ(-1, ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info));
+	EXPECT_EQ(EINVAL, errno);
+	ASSERT_EQ(0, stream_read(&rest, fd, 65536));
+	ASSERT_EQ(0, stream_write(&rest, dst_fd, 65536));
+	ASSERT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_RUNNING, NULL));
+	n->vf = &self->dst;
+	io_wait(n);
+	io_check(n);
+}
+
+TEST_HARNESS_MAIN
