@@ -63,7 +63,7 @@ hash_of() {
 
 	shift
 	(
-		cd "$top"
+		cd "$top" || exit
 		printf '%s\n' "$text"
 		find "$@" -type f ! -name '*~' ! -name '*.o' -print0 |
 			sort -z | xargs -0 sha256sum

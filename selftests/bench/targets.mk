@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The targets for people; the Makefile at the top includes this when it is not
+# kbuild that reads it.
+B := selftests/bench
+
+.DEFAULT_GOAL := help
+.PHONY: help modules check demo lint clean distclean
+
+help:
+	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
+	@echo 'make check      lint, and all tests in a VM'
+	@echo 'make lint       checkpatch, sparse, W=1, kernel-doc, shellcheck'
+	@echo 'make demo       migrate a VM that does I/O to a VF, between two QEMUs'
+	@echo 'make clean      remove what kbuild left in this directory'
+	@echo 'make distclean  remove the cache of VM, compilers and modules, too'
+	@echo
+	@echo 'It takes Debian 12 or later on x86-64, root (to install packages and to'
+	@echo 'set up a build root) and 10 GB of disk; no NVMe device and no KVM.'
+
+modules:
+	@$(B)/build modules
+
+check:
+	@$(B)/check
+
+demo:
+	@$(B)/demo
+
+lint:
+	@$(B)/lint
+
+clean:
+	rm -rf *.o *.ko *.mod *.mod.c .*.cmd modules.order Module.symvers .tmp_versions
+
+distclean: clean
+	@$(B)/build --remove-all
