@@ -252,11 +252,11 @@ static void load(void)
 		for (unsigned int i = 0; i < DEPTH; i++)
 			if (!slots[i].busy)
 				step(&slots[i]);
-		reap();
 		if (now_ms() - reported >= REPORT_MS) {
 			reported = now_ms();
 			report("io");
 		}
+		reap();
 	}
 	while (in_flight)
 		reap();
