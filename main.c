@@ -17,6 +17,7 @@
 #include <linux/vfio_pci_core.h>
 
 #include "cmds.h"
+#include "compat.h"
 #include "stream.h"
 
 struct nvmevf_device {
@@ -520,6 +521,8 @@ static const struct vfio_device_ops nvmevf_ops = {
 	.mmap = vfio_pci_core_mmap,
 	.request = vfio_pci_core_request,
 	.match = vfio_pci_core_match,
+	NVMEVF_COMPAT_REGION_INFO
+	NVMEVF_COMPAT_MATCH_TOKEN
 	.bind_iommufd = vfio_iommufd_physical_bind,
 	.unbind_iommufd = vfio_iommufd_physical_unbind,
 	.attach_ioas = vfio_iommufd_physical_attach_ioas,
