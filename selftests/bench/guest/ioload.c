@@ -210,7 +210,8 @@ static void check_stalled(uint64_t now)
 		return;
 	lost += stalled;
 	report("io");
-	die("%u commands did not complete in %d s", stalled, STALL_MS / 1000);
+	die("%u of %u commands did not complete in %d s", stalled, in_flight,
+	    STALL_MS / 1000);
 }
 
 static void reap(void)
