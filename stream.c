@@ -341,7 +341,7 @@ static ssize_t nvmevf_stream_read(struct file *filp, char __user *buf,
 		ret = -EFAULT;
 		goto out_unlock;
 	}
-	stream->pos += len;
+	WRITE_ONCE(stream->pos, stream->pos + len);
 	ret = len;
 
 out_unlock:
