@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Run all tests that lie beside this script, each of which prints its TAP, on a
+# machine that has the driver loaded and VFs to spare: $BENCH_VFS, not bound.
+# Arguments: only these tests.
+cd "$(dirname "$0")" || exit
+driver=nvme-vfio-pci
+[ $# -gt 0 ] || set -- *_test.sh *_test
+
+# driverctl and modinfo want it installed, though it is loaded
+modinfo $driver > /dev/null 2>&1 || {
+	install -Dt "/lib/modules/$(uname -r)/updates" ../modules/*.ko && depmod
+}
+
+bind_vfs() {
+	local vf
+
+	for vf in $BENCH_VFS; do
+		[ ! -e /sys/bus/pci/drivers/$driver/"$vf" ] || continue
+		echo $driver > /sys/bus/pci/devices/"$vf"/driver_override
+		echo "$vf" > /sys/bus/pci/drivers_probe
+		[ -e /sys/bus/pci/drivers/$driver/"$vf" ] || return
+	done
+}
+
+failed=0
+for t; do
+	args=()
+	case $t in
+	*.sh) ;;
+	*)
+		bind_vfs || { echo "Bail out! cannot bind the VFs"; exit 1; }
+		# not to be told 40 times what this kernel does not have
+		[ -d /dev/vfio/devices ] || args=(-V cdev)
+		;;
+	esac
+	began=$SECONDS
+	echo "selftest: $t" > /dev/kmsg
+	"./$t" "${args[@]}" 2>&1
+	case $? in
+	0 | 4) ;;
+	*) failed=1 ;;
+	esac
+	echo "# $t took $((SECONDS - began)) s"
+done
+exit $failed
