@@ -14,10 +14,11 @@
  * the load; then every block is read once more, and the line "end ..." follows.
  */
 #define _GNU_SOURCE
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/aio_abi.h>
+#include <linux/types.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -38,33 +39,33 @@
 #define MAGIC		0x6b636f6c62444f49ULL	/* "IODblock" */
 
 struct block {
-	uint64_t magic;
-	uint64_t run;
-	uint64_t index;
-	uint64_t seq;
-	uint64_t fill[(BLOCK_BYTES - 5 * 8) / 8];
-	uint64_t sum;		/* of everything before */
+	__u64 magic;
+	__u64 run;
+	__u64 index;
+	__u64 seq;
+	__u64 fill[(BLOCK_BYTES - 5 * 8) / 8];
+	__u64 sum;		/* of everything before */
 };
 
-_Static_assert(sizeof(struct block) == BLOCK_BYTES, "block size");
+static_assert(sizeof(struct block) == BLOCK_BYTES, "block size");
 
 struct slot {
 	struct iocb cb;
 	struct block *buf;
-	uint64_t index;
-	uint64_t seq;		/* 0: a read */
-	uint64_t started_ms;
+	__u64 index;
+	__u64 seq;		/* 0: a read */
+	__u64 started_ms;
 	bool busy;
 };
 
 static struct slot slots[DEPTH];
 static aio_context_t aio;
 static int fd;
-static uint64_t first, blocks, run, rnd;
-static uint64_t *expected;	/* sequence number per block, 0: not written */
+static __u64 first, blocks, run, rnd;
+static __u64 *expected;	/* sequence number per block, 0: not written */
 static bool *in_use;		/* one command per block at a time */
-static uint64_t last_seq, last_ms, longest_ms;
-static uint64_t ios, writes, reads, lost, corrupt, errors;
+static __u64 last_seq, last_ms, longest_ms;
+static __u64 ios, writes, reads, lost, corrupt, errors;
 static unsigned int in_flight;
 
 static void die(const char *fmt, ...)
@@ -79,7 +80,7 @@ static void die(const char *fmt, ...)
 	exit(1);
 }
 
-static uint64_t now_ms(void)
+static __u64 now_ms(void)
 {
 	struct timespec ts;
 
@@ -88,7 +89,7 @@ static uint64_t now_ms(void)
 }
 
 /* xorshift; the multiplication unties the low bits of successive numbers. */
-static uint64_t next_random(uint64_t *state)
+static __u64 next_random(__u64 *state)
 {
 	*state ^= *state << 13;
 	*state ^= *state >> 7;
@@ -96,10 +97,10 @@ static uint64_t next_random(uint64_t *state)
 	return *state * 0x2545f4914f6cdd1dULL >> 16;
 }
 
-static uint64_t checksum(const struct block *b)
+static __u64 checksum(const struct block *b)
 {
-	const uint64_t *word = (const uint64_t *)b;
-	uint64_t sum = MAGIC;
+	const __u64 *word = (const __u64 *)b;
+	__u64 sum = MAGIC;
 
 	while (word < &b->sum) {
 		sum = (sum ^ *word++) * 0x100000001b3ULL;
@@ -108,9 +109,9 @@ static uint64_t checksum(const struct block *b)
 	return sum;
 }
 
-static void stamp(struct block *b, uint64_t index, uint64_t seq)
+static void stamp(struct block *b, __u64 index, __u64 seq)
 {
-	uint64_t state = (run ^ seq << 24 ^ index) | 1;
+	__u64 state = (run ^ seq << 24 ^ index) | 1;
 
 	b->magic = MAGIC;
 	b->run = run;
@@ -121,9 +122,9 @@ static void stamp(struct block *b, uint64_t index, uint64_t seq)
 	b->sum = checksum(b);
 }
 
-static void check(const struct block *b, uint64_t index)
+static void check(const struct block *b, __u64 index)
 {
-	uint64_t want = expected[index];
+	__u64 want = expected[index];
 
 	if (b->magic == MAGIC && b->sum == checksum(b) && b->index == index &&
 	    b->run == run && b->seq == want)
@@ -133,18 +134,17 @@ static void check(const struct block *b, uint64_t index)
 	if (b->magic == MAGIC && b->sum == checksum(b) && b->index == index &&
 	    (b->run != run || b->seq < want)) {
 		lost++;
-		printf("lost block %" PRIu64 ": write %" PRIu64 " expected, %" PRIu64 "%s found\n",
+		printf("lost block %llu: write %llu expected, %llu%s found\n",
 		       index, want, b->seq, b->run == run ? "" : " of an earlier run");
 		return;
 	}
 	corrupt++;
-	printf("corrupt block %" PRIu64 ": write %" PRIu64 " expected, magic %" PRIx64
-	       " block %" PRIu64 " write %" PRIu64 " found\n",
+	printf("corrupt block %llu: write %llu expected, magic %llx block %llu write %llu found\n",
 	       index, want, b->magic, b->index, b->seq);
 }
 
 /* Reads @index if @seq is 0, else writes it with that sequence number. */
-static void start(struct slot *s, uint64_t index, uint64_t seq)
+static void start(struct slot *s, __u64 index, __u64 seq)
 {
 	struct iocb *cb = &s->cb;
 
@@ -173,14 +173,14 @@ static void start(struct slot *s, uint64_t index, uint64_t seq)
 static void finish(struct slot *s, long result)
 {
 	if (!s->busy)
-		die("block %" PRIu64 " completed twice", s->index);
+		die("block %llu completed twice", s->index);
 	s->busy = false;
 	in_use[s->index] = false;
 	in_flight--;
 	ios++;
 	if (result != BLOCK_BYTES) {
 		errors++;
-		printf("error block %" PRIu64 ": %s returned %ld\n", s->index,
+		printf("error block %llu: %s returned %ld\n", s->index,
 		       s->seq ? "write" : "read", result);
 	} else if (s->seq) {
 		writes++;
@@ -193,13 +193,12 @@ static void finish(struct slot *s, long result)
 
 static void report(const char *what)
 {
-	printf("%s ios=%" PRIu64 " writes=%" PRIu64 " reads=%" PRIu64 " lost=%" PRIu64
-	       " corrupt=%" PRIu64 " errors=%" PRIu64 " in_flight=%u longest_ms=%" PRIu64 "\n",
+	printf("%s ios=%llu writes=%llu reads=%llu lost=%llu corrupt=%llu errors=%llu in_flight=%u longest_ms=%llu\n",
 	       what, ios, writes, reads, lost, corrupt, errors, in_flight, longest_ms);
 }
 
 /* Commands that should have completed long ago are not waited for. */
-static void check_stalled(uint64_t now)
+static void check_stalled(__u64 now)
 {
 	unsigned int stalled = 0;
 
@@ -218,7 +217,7 @@ static void reap(void)
 {
 	struct timespec timeout = { .tv_nsec = REPORT_MS * 1000000L };
 	struct io_event events[DEPTH];
-	uint64_t now;
+	__u64 now;
 	long n;
 
 	n = syscall(SYS_io_getevents, aio, 1, DEPTH, events, &timeout);
@@ -236,7 +235,7 @@ static void reap(void)
 
 static void step(struct slot *s)
 {
-	uint64_t index;
+	__u64 index;
 
 	do {
 		index = next_random(&rnd) % blocks;
@@ -247,7 +246,7 @@ static void step(struct slot *s)
 static void load(void)
 {
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-	uint64_t reported = 0;
+	__u64 reported = 0;
 
 	while (!poll(&in, 1, 0)) {
 		for (unsigned int i = 0; i < DEPTH; i++)
@@ -265,7 +264,7 @@ static void load(void)
 
 static void verify_all(void)
 {
-	uint64_t index = 0;
+	__u64 index = 0;
 
 	while (index < blocks || in_flight) {
 		for (unsigned int i = 0; i < DEPTH; i++) {
@@ -305,7 +304,7 @@ int main(int argc, char **argv)
 		die("getrandom: %s", strerror(errno));
 	rnd = run | 1;
 
-	printf("start depth=%d blocks=%" PRIu64 " size=%d\n", DEPTH, blocks, BLOCK_BYTES);
+	printf("start depth=%d blocks=%llu size=%d\n", DEPTH, blocks, BLOCK_BYTES);
 	last_ms = now_ms();
 	load();
 	verify_all();
