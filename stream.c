@@ -647,10 +647,10 @@ static int nvmevf_stream_got(struct nvmevf_stream *stream, const void *data,
 	stream->done += len;
 
 	/* A payload or a padding of no bytes is complete at once. */
-	for (;;) {
+	while (!ret && stream->phase != NVMEVF_LOADED) {
 		nvmevf_stream_want(stream, &left);
-		if (left || ret)
-			return ret;
+		if (left)
+			break;
 
 		stream->done = 0;
 		switch (stream->phase) {
@@ -665,11 +665,10 @@ static int nvmevf_stream_got(struct nvmevf_stream *stream, const void *data,
 			break;
 		default:
 			ret = nvmevf_stream_record_done(stream);
-			if (stream->phase == NVMEVF_LOADED)
-				return ret;
 			break;
 		}
 	}
+	return ret;
 }
 
 static ssize_t nvmevf_stream_write(struct file *filp, const char __user *buf,

@@ -8,8 +8,8 @@
 #include "kselftest_harness.h"
 #include "nvme.h"
 
-#define TEMP_OVER	(0 << 20)	/* THSEL of the temperature threshold */
-#define TEMP_UNDER	(1 << 20)
+#define TEMP_OVER	0x000000	/* THSEL of the temperature threshold */
+#define TEMP_UNDER	0x100000
 #define EVENT_SMART	0x1f		/* all SMART events, in Async Config */
 #define SMART_LOG	2
 
@@ -50,16 +50,16 @@ FIXTURE_TEARDOWN(migration)
 	vf_close(&self->vf[1]);
 }
 
-static struct vf *other(FIXTURE_DATA(migration) *self)
+static struct vf *other(struct nvme *n, struct vf *pair)
 {
-	return &self->vf[self->n.vf == &self->vf[0]];
+	return &pair[n->vf == pair];
 }
 
 static void ring_all(struct nvme *n)
 {
 	struct nvme_queue *q;
 
-	for_each_queue(n, q)
+	for (q = n->queue->next; q; q = q->next)
 		nvme_ring(n, q);
 }
 
@@ -71,17 +71,17 @@ static void leave_work(struct nvme *n)
 {
 	struct nvme_queue *q;
 
-	for_each_queue(n, q) {
+	for (q = n->queue->next; q; q = q->next) {
 		if (!io_submit(n, q, random() % 4))
 			continue;
 		nvme_ring(n, q);
 		nvme_await(q, 1);
 	}
-	for_each_queue(n, q) {
+	for (q = n->queue->next; q; q = q->next) {
 		io_submit(n, q, random() % 4);
 		nvme_ring(n, q);
 	}
-	for_each_queue(n, q)
+	for (q = n->queue->next; q; q = q->next)
 		io_submit(n, q, random() % 4);
 }
 
@@ -90,7 +90,7 @@ static void work_while_suspended(struct nvme *n)
 {
 	struct nvme_queue *q;
 
-	for_each_queue(n, q) {
+	for (q = n->queue->next; q; q = q->next) {
 		if (random() % 2)
 			nvme_reap(n, q);
 		io_submit(n, q, random() % 4);
@@ -102,7 +102,7 @@ static void work_while_suspended(struct nvme *n)
 /* Nothing happened yet: the controller is as after a reset, also there. */
 TEST_F(migration, disabled_controller)
 {
-	guest_move(&self->n, other(self));
+	guest_move(&self->n, other(&self->n, self->vf));
 	EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CC));
 	EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CSTS));
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
@@ -123,7 +123,7 @@ TEST_F(migration, registers)
 		wide_was[i] = nvme_read64(n, wide[i]);
 	for (i = 0; i < ARRAY_SIZE(narrow); i++)
 		was[i] = nvme_read32(n, narrow[i]);
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	for (i = 0; i < ARRAY_SIZE(wide); i++)
 		EXPECT_EQ(wide_was[i], nvme_read64(n, wide[i]))
 			TH_LOG("register %#x", wide[i]);
@@ -145,7 +145,7 @@ TEST_F(migration, every_position)
 		io_submit(n, q, 1);
 		nvme_ring(n, q);
 		io_wait(n);
-		guest_move(n, other(self));
+		guest_move(n, other(n, self->vf));
 	}
 	io_check(n);
 }
@@ -158,7 +158,7 @@ TEST_F(migration, busy_queue)
 	nvme_start(n, 1, 16, 16);
 	for (i = 0; i < 20; i++) {
 		leave_work(n);
-		guest_move(n, other(self));
+		guest_move(n, other(n, self->vf));
 		ring_all(n);
 		io_wait(n);
 	}
@@ -181,7 +181,7 @@ TEST_F_TIMEOUT(migration, busy_queues, 60)
 		guest_suspend(n);
 		work_while_suspended(n);
 		guest_save(n, &s);
-		guest_load(n, other(self), &s);
+		guest_load(n, other(n, self->vf), &s);
 		free(s.data);
 		vf_reset(from);
 		/* Every other time the work piles up. */
@@ -203,11 +203,11 @@ TEST_F(migration, doorbell_while_suspended)
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	guest_suspend(n);
-	for_each_queue(n, q)
+	for (q = n->queue->next; q; q = q->next)
 		EXPECT_EQ(7U, io_submit(n, q, 7));
 	ring_all(n);
 	guest_save(n, &s);
-	guest_load(n, other(self), &s);
+	guest_load(n, other(n, self->vf), &s);
 	/* No doorbell is rung here. */
 	io_wait(n);
 	vf_reset(from);
@@ -223,13 +223,13 @@ TEST_F(migration, completion_queue_full)
 
 	nvme_start(n, NVME_QUEUES, 16, 4);
 	for (i = 0; i < 6; i++) {
-		for_each_queue(n, q) {
+		for (q = n->queue->next; q; q = q->next) {
 			EXPECT_EQ(15U, io_submit(n, q, 15));
 			nvme_ring(n, q);
 			nvme_await(q, 3);
 		}
 		for (moves = 0; moves <= i % 3; moves++)
-			guest_move(n, other(self));
+			guest_move(n, other(n, self->vf));
 		io_wait(n);
 	}
 	io_check(n);
@@ -250,7 +250,7 @@ TEST_F(migration, consumed_while_suspended)
 	guest_suspend(n);
 	EXPECT_EQ(3U, nvme_reap(n, q));
 	guest_save(n, &s);
-	guest_load(n, other(self), &s);
+	guest_load(n, other(n, self->vf), &s);
 	/* More completions come without a word of the guest. */
 	nvme_await(q, 1);
 	io_wait(n);
@@ -281,7 +281,7 @@ TEST_F(migration, admin_queue)
 		nvme_ring(n, &n->queue[0]);
 		req[3] = nvme_submit(&n->queue[0], sqe);
 		guest_save(n, &s);
-		guest_load(n, other(self), &s);
+		guest_load(n, other(n, self->vf), &s);
 		free(s.data);
 		for (k = 0; k < 3; k++)
 			EXPECT_EQ(0, nvme_finish(n, req[k], NULL));
@@ -303,18 +303,18 @@ TEST_F(migration, interrupts)
 	nvme_start_vectors(n);
 	for (i = 0; i < 3; i++) {
 		/* One that was told on the old VF is told again... */
-		for_each_queue(n, q) {
+		for (q = n->queue->next; q; q = q->next) {
 			io_submit(n, q, 1);
 			nvme_ring(n, q);
 			nvme_await(q, 1);
 		}
-		guest_move(n, other(self));
-		for_each_queue(n, q)
+		guest_move(n, other(n, self->vf));
+		for (q = n->queue->next; q; q = q->next)
 			EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
 		io_wait(n);
 
 		/* ...and new ones come. */
-		for_each_queue(n, q) {
+		for (q = n->queue->next; q; q = q->next) {
 			while (vf_irq_pending(n->vf, q->vector, 0))
 				;
 			io_submit(n, q, 1);
@@ -343,7 +343,7 @@ TEST_F(migration, features)
 				      TEMP_UNDER | 0x05a));
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, 0x113));
 
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	EXPECT_EQ(0x1a5U, temp_threshold(n, TEMP_OVER));
 	EXPECT_EQ(0x05aU, temp_threshold(n, TEMP_UNDER));
 	EXPECT_EQ(0x113U, nvme_get_feature(n, NVME_FEAT_ASYNC_CONFIG, 0));
@@ -363,7 +363,7 @@ TEST_F(migration, timestamp)
 		.cdw10 = NVME_FEAT_TIMESTAMP,
 	}, &stamp, sizeof(stamp), NULL));
 	usleep(100000);
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	ASSERT_EQ(0, nvme_admin(n, (struct nvme_sqe){
 		.opcode = NVME_GET_FEATURES,
 		.cdw10 = NVME_FEAT_TIMESTAMP,
@@ -413,8 +413,8 @@ TEST_F(migration, async_event_parked)
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
 	req[0] = await_event(n);
 	req[1] = await_event(n);
-	guest_move(n, other(self));
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
+	guest_move(n, other(n, self->vf));
 	io_check(n);
 	EXPECT_EQ(0, smart_log(n));
 	EXPECT_FALSE(req[0]->done || req[1]->done);
@@ -432,12 +432,12 @@ TEST_F(migration, async_event_parked)
 	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
 
 	/* No more of them until the guest has read the log. */
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	EXPECT_EQ(0, cause_event(n));
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	EXPECT_FALSE(req[!first]->done);
 	EXPECT_EQ(0, smart_log(n));
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	EXPECT_EQ(0, cause_event(n));
 	EXPECT_EQ(0, nvme_finish(n, req[!first], &result));
 	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
@@ -453,7 +453,7 @@ TEST_F(migration, async_event_pending)
 	nvme_start(n, 1, 8, 8);
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
 	EXPECT_EQ(0, cause_event(n));
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	req = await_event(n);
 	EXPECT_EQ(0, nvme_finish(n, req, &result));
 	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
@@ -468,17 +468,17 @@ TEST_F(migration, queues_come_and_go)
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	queues = n->queues;
 	io_check(n);
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	nvme_delete_queue(n);
 	io_check(n);
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	nvme_create_queue(n, 4, 16);
 	EXPECT_EQ(queues, n->queues);
 	io_check(n);
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	while (n->queues)
 		nvme_delete_queue(n);
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	while (n->queues < queues)
 		nvme_create_queue(n, 8, 8);
 	io_check(n);
@@ -496,7 +496,7 @@ TEST_F(migration, controller_reset_while_suspended)
 	guest_suspend(n);
 	nvme_write32(n, NVME_CC, 0);
 	guest_save(n, &s);
-	guest_load(n, other(self), &s);
+	guest_load(n, other(n, self->vf), &s);
 	EXPECT_EQ(0U, nvme_read32(n, NVME_CC));
 	EXPECT_EQ(0U, nvme_read32(n, NVME_CSTS));
 	vf_reset(from);
@@ -513,13 +513,13 @@ TEST_F(migration, target_was_in_use)
 	guest_init(&stranger);
 	munmap(stranger.mem, GUEST_MEM);
 	stranger.mem = n->mem;
-	stranger.vf = other(self);
+	stranger.vf = other(n, self->vf);
 	nvme_start(&stranger, NVME_QUEUES, 16, 16);
 	io_check(&stranger);
 
 	nvme_start(n, 1, 4, 4);
 	leave_work(n);
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	ring_all(n);
 	io_wait(n);
 	while (n->queues < stranger.queues)
@@ -548,7 +548,7 @@ TEST_F(migration, roll_back)
 		free(s.data);
 		ring_all(n);
 		io_wait(n);
-		for_each_queue(n, q) {
+		for (q = n->queue->next; q; q = q->next) {
 			while (vf_irq_pending(n->vf, q->vector, 0))
 				;
 			io_submit(n, q, 1);
@@ -561,7 +561,7 @@ TEST_F(migration, roll_back)
 
 	/* The next attempt goes well. */
 	leave_work(n);
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	ring_all(n);
 	io_wait(n);
 	EXPECT_EQ(0, cause_event(n));
@@ -620,7 +620,7 @@ TEST_F(migration, save_again)
 		ASSERT_EQ(0, stream_read(&s, fd, 65536));
 		close(fd);
 	}
-	guest_load(n, other(self), &s);
+	guest_load(n, other(n, self->vf), &s);
 	vf_reset(from);
 	ring_all(n);
 	io_wait(n);
@@ -639,18 +639,18 @@ TEST_F(migration, target_fails)
 	leave_work(n);
 	guest_suspend(n);
 	guest_save(n, &s);
-	ASSERT_EQ(0, vf_set_state(other(self), VFIO_DEVICE_STATE_RESUMING,
+	ASSERT_EQ(0, vf_set_state(other(n, self->vf), VFIO_DEVICE_STATE_RESUMING,
 				  &fd));
 	s.len /= 2;
 	ASSERT_EQ(0, stream_write(&s, fd, 65536));
-	vf_reset(other(self));
+	vf_reset(other(n, self->vf));
 	guest_roll_back(n);
 	ring_all(n);
 	io_wait(n);
 	io_check(n);
 
 	leave_work(n);
-	guest_move(n, other(self));
+	guest_move(n, other(n, self->vf));
 	ASSERT_NE(from, n->vf);
 	ring_all(n);
 	io_wait(n);

@@ -16,7 +16,7 @@ static void pause_until(time_t deadline, const char *what)
 	usleep(50);
 }
 
-static __u64 iova(struct nvme *n, const volatile void *p)
+static __u64 iova(struct nvme *n, const void *p)
 {
 	return VF_IOVA + ((unsigned char *)p - n->mem);
 }
@@ -115,7 +115,7 @@ void guest_roll_back(struct nvme *n)
 
 __u32 nvme_read32(struct nvme *n, int reg)
 {
-	return *(volatile __u32 *)(n->vf->bar + reg);
+	return __atomic_load_n((__u32 *)(n->vf->bar + reg), __ATOMIC_RELAXED);
 }
 
 __u64 nvme_read64(struct nvme *n, int reg)
@@ -125,9 +125,8 @@ __u64 nvme_read64(struct nvme *n, int reg)
 
 void nvme_write32(struct nvme *n, int reg, __u32 value)
 {
-	/* The device must see what was written to memory before. */
-	__sync_synchronize();
-	*(volatile __u32 *)(n->vf->bar + reg) = value;
+	/* Release: the device is to find what was written to memory before. */
+	__atomic_store_n((__u32 *)(n->vf->bar + reg), value, __ATOMIC_RELEASE);
 }
 
 static void doorbell(struct nvme *n, int index, __u32 value)
@@ -205,6 +204,7 @@ void nvme_create_queue(struct nvme *n, unsigned int sq_size,
 	}, NULL, 0, NULL);
 	if (status)
 		die("Create I/O SQ %d: status %#x", id, status);
+	n->queue[id - 1].next = q;
 	n->queues = id;
 }
 
@@ -213,6 +213,7 @@ void nvme_delete_queue(struct nvme *n)
 	int id = n->queues--;
 	int status;
 
+	n->queue[id - 1].next = NULL;
 	status = nvme_admin(n, (struct nvme_sqe){
 		.opcode = NVME_DELETE_SQ,
 		.cdw10 = id,
@@ -278,7 +279,7 @@ struct nvme_req *nvme_submit(struct nvme_queue *q, struct nvme_sqe sqe)
 	req->cid = q->next_cid++;
 
 	sqe.cid = req->cid;
-	memcpy((void *)&q->sq[q->sq_tail], &sqe, sizeof(sqe));
+	q->sq[q->sq_tail] = sqe;
 	q->sq_tail = (q->sq_tail + 1) % q->sq_size;
 	q->outstanding++;
 	return req;
@@ -295,7 +296,9 @@ static bool completed(struct nvme_queue *q, unsigned int count)
 	unsigned int last = q->cq_head + count - 1;
 	__u16 phase = q->phase ^ (last >= q->cq_size);
 
-	return (q->cq[last % q->cq_size].status & 1) == phase;
+	/* Acquire: with the phase comes the rest of the completion. */
+	return (__atomic_load_n(&q->cq[last % q->cq_size].status,
+				__ATOMIC_ACQUIRE) & 1) == phase;
 }
 
 void nvme_await(struct nvme_queue *q, unsigned int count)
@@ -363,8 +366,6 @@ unsigned int nvme_reap(struct nvme *n, struct nvme_queue *q)
 	struct nvme_cqe cqe;
 
 	for (; completed(q, 1); count++) {
-		/* The phase was read first; now the rest is there. */
-		__sync_synchronize();
 		cqe = q->cq[q->cq_head];
 		if (++q->cq_head == q->cq_size) {
 			q->cq_head = 0;
@@ -410,7 +411,7 @@ int nvme_finish(struct nvme *n, struct nvme_req *req, __u32 *result)
 int nvme_admin(struct nvme *n, struct nvme_sqe sqe, void *data, size_t len,
 	       __u32 *result)
 {
-	struct nvme_queue *q = &n->queue[0];
+	struct nvme_queue *q = n->queue;
 	struct nvme_req *req = q->req;
 	int status;
 
@@ -548,7 +549,7 @@ void io_wait(struct nvme *n)
 {
 	struct nvme_queue *q;
 
-	for_each_queue(n, q)
+	for (q = n->queue->next; q; q = q->next)
 		io_wait_queue(n, q);
 }
 
@@ -558,7 +559,7 @@ void io_check(struct nvme *n)
 	int i;
 
 	/* All positions of all rings, both phases. */
-	for_each_queue(n, q) {
+	for (q = n->queue->next; q; q = q->next) {
 		for (i = q->sq_size + q->cq_size; i > 0;) {
 			i -= io_submit(n, q, 3);
 			nvme_ring(n, q);

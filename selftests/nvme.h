@@ -101,6 +101,7 @@ struct nvme_req {
 };
 
 struct nvme_queue {
+	struct nvme_queue	*next;
 	int			id;
 	int			vector;
 	unsigned int		sq_size;
@@ -111,8 +112,8 @@ struct nvme_queue {
 	__u16			next_cid;
 	unsigned int		outstanding;
 	unsigned long		completed;
-	volatile struct nvme_sqe *sq;
-	volatile struct nvme_cqe *cq;
+	struct nvme_sqe		*sq;
+	struct nvme_cqe		*cq;
 	struct nvme_req		req[NVME_DEPTH];
 };
 
@@ -125,16 +126,14 @@ struct nvme {
 	unsigned char		*mem;
 	unsigned char		*frozen;	/* what mem was when it stopped */
 	size_t			used;
-	struct nvme_queue	queue[NVME_QUEUES];	/* 0 is the admin queue */
-	int			queues;			/* I/O queues */
+	/* The admin queue, and from queue->next on those for I/O. */
+	struct nvme_queue	queue[NVME_QUEUES];
+	int			queues;		/* for I/O */
 	unsigned int		lba_size;
 	__u32			next_seq;
 	__u32			seq[CHUNKS];		/* 0: not known */
 	bool			busy[CHUNKS];
 };
-
-#define for_each_queue(n, q)						\
-	for (q = &(n)->queue[1]; q <= &(n)->queue[(n)->queues]; q++)
 
 void guest_init(struct nvme *n);
 

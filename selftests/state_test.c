@@ -149,7 +149,7 @@ TEST_F(state, suspend_and_resume)
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	for (i = 0; i < 50; i++) {
-		for_each_queue(n, q) {
+		for (q = n->queue->next; q; q = q->next) {
 			io_submit(n, q, 1 + random() % 7);
 			nvme_ring(n, q);
 		}
@@ -172,7 +172,7 @@ TEST_F(state, suspended_vf_is_quiet)
 
 	nvme_start_vectors(n);
 	guest_suspend(n);
-	for_each_queue(n, q) {
+	for (q = n->queue->next; q; q = q->next) {
 		while (vf_irq_pending(n->vf, q->vector, 0))
 			;
 		io_submit(n, q, 5);
@@ -181,12 +181,12 @@ TEST_F(state, suspended_vf_is_quiet)
 	memcpy(n->frozen, n->mem, GUEST_MEM);
 	usleep(200000);
 	EXPECT_EQ(0, memcmp(n->frozen, n->mem, GUEST_MEM));
-	for_each_queue(n, q)
+	for (q = n->queue->next; q; q = q->next)
 		EXPECT_FALSE(vf_irq_pending(n->vf, q->vector, 0));
 	EXPECT_EQ(NVME_CC_ON, nvme_read32(n, NVME_CC));
 
 	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
-	for_each_queue(n, q) {
+	for (q = n->queue->next; q; q = q->next) {
 		nvme_await(q, 1);
 		EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
 	}

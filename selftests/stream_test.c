@@ -46,7 +46,7 @@ FIXTURE_SETUP(stream)
 
 	/* A guest with something to lose. */
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
-	for_each_queue(&self->n, q) {
+	for (q = self->n.queue->next; q; q = q->next) {
 		io_submit(&self->n, q, 6);
 		nvme_ring(&self->n, q);
 	}
@@ -131,7 +131,6 @@ static void identity_shorter(struct stream *s)	{ record(s, 0)->length -= 8; }
 static void state_flags(struct stream *s)	{ record(s, STATE_AT)->flags = 2; }
 static void state_longer(struct stream *s)	{ record(s, STATE_AT)->length += 8; }
 static void state_shorter(struct stream *s)	{ record(s, STATE_AT)->length -= 8; }
-static void state_empty(struct stream *s)	{ record(s, STATE_AT)->length = 0; }
 static void state_huge(struct stream *s)	{ record(s, STATE_AT)->length = ~0ULL; }
 static void state_4g(struct stream *s)		{ record(s, STATE_AT)->length |= 1ULL << 32; }
 
@@ -140,6 +139,11 @@ static void no_identity(struct stream *s)	{ cut(s, 0, STATE_AT); }
 static void identity_twice(struct stream *s)
 {
 	memcpy(insert(s, 0, STATE_AT), s->data + STATE_AT, STATE_AT);
+}
+
+static void state_empty(struct stream *s)
+{
+	record(s, STATE_AT)->length = 0;
 }
 
 static void no_state(struct stream *s)
@@ -255,7 +259,7 @@ static const struct damage {
 	DAMAGE(state_cut, EINVAL),
 	{ "checksum", checksum, EBADMSG, true },
 	{ "checksum of the state", state_bit, EBADMSG, true },
-	{ "trailing byte", trailing, EINVAL, true },
+	{ "one byte more", trailing, EINVAL, true },
 };
 
 TEST_F_TIMEOUT(stream, damaged, 60)

@@ -199,7 +199,7 @@ void vf_close(struct vf *vf)
 
 	for (i = 0; i < vf->vectors; i++)
 		close(vf->irq[i]);
-	munmap((void *)vf->bar, vf->bar_size);
+	munmap(vf->bar, vf->bar_size);
 	close(vf->fd);
 	if (vf->group >= 0)
 		close(vf->group);
@@ -225,8 +225,8 @@ int vf_feature(struct vf *vf, __u32 feature, void *data, size_t size)
 {
 	struct {
 		struct vfio_device_feature	head;
-		__u8				data[64];
-	} __attribute__((aligned(8))) arg = {
+		__u64				data[8];
+	} arg = {
 		.head.argsz = sizeof(arg.head) + size,
 		.head.flags = feature,
 	};

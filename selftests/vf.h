@@ -47,7 +47,7 @@ struct vf {
 	int		iommu;	/* container or iommufd */
 	int		group;
 	int		fd;
-	volatile void	*bar;
+	void		*bar;
 	size_t		bar_size;
 	int		vectors;
 	int		irq[VF_VECTORS];	/* eventfds */

@@ -8,6 +8,8 @@ bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$bench/../.." && pwd)
 cache=${NVMEVF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nvme-vfio-pci}
 
+# one clock for a script and those that it calls
+export BENCH_BEGAN=${BENCH_BEGAN:-$EPOCHSECONDS}
 step=0
 steps=0
 
@@ -16,7 +18,7 @@ say() {
 	local at=''
 
 	[ "$steps" -eq 0 ] || at=" $step/$steps"
-	printf '[%3ds%s] %s\n' "$SECONDS" "$at" "$*" >&2
+	printf '[%3ds%s] %s\n' $((EPOCHSECONDS - BENCH_BEGAN)) "$at" "$*" >&2
 }
 
 die() {
