@@ -8,11 +8,6 @@ cd "$(dirname "$0")" || exit
 driver=nvme-vfio-pci
 [ $# -gt 0 ] || set -- *_test.sh *_test
 
-# driverctl and modinfo want it installed, though it is loaded
-modinfo $driver > /dev/null 2>&1 || {
-	install -Dt "/lib/modules/$(uname -r)/updates" ../modules/*.ko && depmod
-}
-
 bind_vfs() {
 	local vf
 

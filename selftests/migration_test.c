@@ -484,6 +484,40 @@ TEST_F(migration, queues_come_and_go)
 	io_check(n);
 }
 
+/* What Linux guests do, too: doorbells that are mostly in memory. */
+TEST_F_TIMEOUT(migration, shadow_doorbells, 60)
+{
+	struct nvme *n = &self->n;
+	struct stream s;
+	struct vf *from;
+	int i, queues;
+
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	queues = n->queues;
+	while (n->queues)
+		nvme_delete_queue(n);
+	if (!nvme_shadow_doorbells(n))
+		SKIP(return, "the controller has no shadow doorbells");
+	while (n->queues < queues)
+		nvme_create_queue(n, 16, 11);
+	io_check(n);
+	for (i = 0; i < 20; i++) {
+		from = n->vf;
+		leave_work(n);
+		guest_suspend(n);
+		work_while_suspended(n);
+		guest_save(n, &s);
+		guest_load(n, other(n, self->vf), &s);
+		free(s.data);
+		vf_reset(from);
+		ring_all(n);
+		if (i % 2)
+			io_wait(n);
+	}
+	io_wait(n);
+	io_check(n);
+}
+
 /* The guest resets its controller just then. */
 TEST_F(migration, controller_reset_while_suspended)
 {

@@ -132,7 +132,19 @@ void nvme_write32(struct nvme *n, int reg, __u32 value)
 static void doorbell(struct nvme *n, int index, __u32 value)
 {
 	int stride = 4 << (nvme_read32(n, NVME_CAP + 4) & 0xf);
+	__u16 old, event;
 
+	if (n->shadow && index > 1) {	/* not of the admin queue */
+		old = n->shadow[index * stride / 4];
+		__atomic_store_n(&n->shadow[index * stride / 4], value,
+				 __ATOMIC_SEQ_CST);
+		/* The device says up to where it looks by itself. */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		event = __atomic_load_n(&n->event_index[index * stride / 4],
+					__ATOMIC_SEQ_CST);
+		if ((__u16)(value - event - 1) >= (__u16)(value - old))
+			return;
+	}
 	nvme_write32(n, 0x1000 + index * stride, value);
 }
 
@@ -164,6 +176,7 @@ void nvme_enable(struct nvme *n, unsigned int depth)
 	/* Nothing of an earlier life remains. */
 	n->used = 0;
 	n->queues = 0;
+	n->shadow = NULL;
 	memset(n->busy, 0, sizeof(n->busy));
 
 	nvme_write32(n, NVME_CC, 0);
@@ -258,6 +271,24 @@ void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
 		queues = NVME_QUEUES - 1;
 	while (n->queues < queues)
 		nvme_create_queue(n, sq_size, cq_size);
+}
+
+bool nvme_shadow_doorbells(struct nvme *n)
+{
+	__u32 *shadow = guest_alloc(n, PAGE);
+	__u32 *event_index = guest_alloc(n, PAGE);
+	int status;
+
+	status = nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_DOORBELL_BUFFER,
+		.prp1 = iova(n, shadow),
+		.prp2 = iova(n, event_index),
+	}, NULL, 0, NULL);
+	if (status)
+		return false;
+	n->shadow = shadow;
+	n->event_index = event_index;
+	return true;
 }
 
 void nvme_start_vectors(struct nvme *n)

@@ -42,6 +42,7 @@ enum nvme_opcode {
 	NVME_SET_FEATURES	= 0x09,
 	NVME_GET_FEATURES	= 0x0a,
 	NVME_ASYNC_EVENT	= 0x0c,
+	NVME_DOORBELL_BUFFER	= 0x7c,
 
 	NVME_FLUSH		= 0x00,
 	NVME_WRITE		= 0x01,
@@ -129,6 +130,8 @@ struct nvme {
 	/* The admin queue, and from queue->next on those for I/O. */
 	struct nvme_queue	queue[NVME_QUEUES];
 	int			queues;		/* for I/O */
+	__u32			*shadow;	/* doorbells in memory, or NULL */
+	__u32			*event_index;
 	unsigned int		lba_size;
 	__u32			next_seq;
 	__u32			seq[CHUNKS];		/* 0: not known */
@@ -158,6 +161,8 @@ void nvme_enable(struct nvme *n, unsigned int depth);
 /* The same, and as many I/O queues as can be had but at most @queues. */
 void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
 		unsigned int cq_size);
+/* Doorbells in memory for queues that come later; false if there are none. */
+bool nvme_shadow_doorbells(struct nvme *n);
 /* As many queues as have a vector of their own. */
 void nvme_start_vectors(struct nvme *n);
 void nvme_create_queue(struct nvme *n, unsigned int sq_size,
