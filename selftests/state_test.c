@@ -2,6 +2,7 @@
 /* The migration states of a VF: arcs, data_fd, reset. */
 #include <fcntl.h>
 #include <poll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -395,6 +396,64 @@ TEST_F(state, read_while_closing)
 
 	vf_open(&self->vf, vf_bdf(0), variant->api, self->n.mem, GUEST_MEM);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+}
+
+/* Random arcs, whose stream is used while they go on. */
+static void walk(struct vf *vf)
+{
+	static char buf[256];
+	int fd;
+
+	if (!vf_set_state(vf, 1 + random() % (STATES - 1), &fd) && fd >= 0) {
+		if (!fork()) {
+			while (read(fd, buf, 1 + random() % sizeof(buf)) > 0)
+				;
+			write(fd, buf, sizeof(buf));
+			_exit(0);
+		}
+		close(fd);
+	}
+}
+
+static void ask(struct vf *vf)
+{
+	vf_mig_data_size(vf);
+	vf_get_state(vf);
+}
+
+/* Whoever wins, nobody hangs, and a reset puts all in order. */
+TEST_F(state, tug_of_war)
+{
+	static void (*const parties[])(struct vf *vf) = {
+		walk, walk, ask, vf_reset,
+	};
+	pid_t pid[ARRAY_SIZE(parties)];
+	time_t end = time(NULL) + 5;
+	unsigned int i;
+	int status;
+
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	for (i = 0; i < ARRAY_SIZE(parties); i++) {
+		pid[i] = fork();
+		ASSERT_LE(0, pid[i]);
+		if (pid[i])
+			continue;
+		srandom(i);
+		while (time(NULL) < end)
+			parties[i](&self->vf);
+		while (wait(NULL) > 0)
+			;
+		_exit(0);
+	}
+	for (i = 0; i < ARRAY_SIZE(parties); i++) {
+		ASSERT_EQ(pid[i], waitpid(pid[i], &status, 0));
+		EXPECT_EQ(0, status);
+	}
+
+	vf_reset(&self->vf);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	io_check(&self->n);
 }
 
 TEST_HARNESS_MAIN
