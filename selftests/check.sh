@@ -6,6 +6,7 @@
 # Arguments: only these tests.
 cd "$(dirname "$0")" || exit
 driver=nvme-vfio-pci
+shopt -s nullglob
 [ $# -gt 0 ] || set -- *_test.sh *_test
 
 bind_vfs() {

@@ -332,14 +332,17 @@ int stream_write(const struct stream *s, int fd, size_t chunk)
 
 __u32 crc32c(const void *data, size_t len)
 {
+	static __u32 table[256];
 	const __u8 *p = data;
 	__u32 crc = ~0;
-	int bit;
+	int i, bit;
 
-	while (len--) {
-		crc ^= *p++;
+	for (i = 0; !table[255] && i < 256; i++) {
+		table[i] = i;
 		for (bit = 0; bit < 8; bit++)
-			crc = (crc >> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+			table[i] = (table[i] >> 1) ^ (table[i] & 1 ? 0x82f63b78 : 0);
 	}
+	while (len--)
+		crc = (crc >> 8) ^ table[(crc ^ *p++) & 0xff];
 	return ~crc;
 }

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the driver does on the inside, by way of kprobe events. */
+#include <fcntl.h>
+#include <unistd.h>
+#include <sys/stat.h>
+
+#include "trace.h"
+#include "vf.h"
+
+#define TRACEFS		"/sys/kernel/tracing/"
+#define GROUP		"nvmevf_test"
+#define INSTANCE	TRACEFS "instances/" GROUP "/"
+
+static const char * const probes[] = {
+	"p:" GROUP "/identify nvmevf_cmd_identify",
+	"p:" GROUP "/query nvmevf_cmd_query_data_size",
+	"p:" GROUP "/suspend nvmevf_cmd_suspend",
+	"p:" GROUP "/resume nvmevf_cmd_resume",
+	"p:" GROUP "/save nvmevf_cmd_save_data",
+	"p:" GROUP "/load nvmevf_cmd_load_data",
+	"p:" GROUP "/refuse nvmevf_stream_refuse error=$arg2:s32 format=+0($arg3):string",
+};
+
+static bool put(const char *path, int flags, const char *text)
+{
+	int fd = open(path, O_WRONLY | flags);
+	bool good;
+
+	if (fd < 0)
+		return false;
+	good = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return good;
+}
+
+bool trace_open(void)
+{
+	unsigned int i;
+
+	/* What a test that died may have left. */
+	trace_close();
+	if (access(TRACEFS "kprobe_events", W_OK))
+		return false;
+	for (i = 0; i < sizeof(probes) / sizeof(*probes); i++)
+		if (!put(TRACEFS "kprobe_events", O_APPEND, probes[i]))
+			die("no kprobe: %s", probes[i]);
+	must(mkdir(INSTANCE, 0700));
+	/* An order of events that holds for all CPUs. */
+	if (!put(INSTANCE "trace_clock", 0, "counter") ||
+	    !put(INSTANCE "buffer_size_kb", 0, "4096") ||
+	    !put(INSTANCE "events/" GROUP "/enable", 0, "1"))
+		die("no tracing");
+	return true;
+}
+
+void trace_close(void)
+{
+	rmdir(INSTANCE);
+	put(TRACEFS "kprobe_events", O_APPEND, "-:" GROUP "/");
+}
+
+void trace_clear(void)
+{
+	close(must(open(INSTANCE "trace", O_WRONLY | O_TRUNC)));
+}
+
+/* COMM-PID [CPU] FLAGS TIME: EVENT: (FUNCTION) error=ERROR format="FORMAT" */
+static void add_event(FILE *out, char *line, pid_t pid)
+{
+	char *cpu = strstr(line, " ["), *event, *args, *format, *p;
+
+	if (*line == '#' || !cpu)
+		return;
+	for (p = cpu; p > line && p[-1] != '-'; p--)
+		;
+	if (pid && atoi(p) != pid)
+		return;
+	event = strstr(cpu, ": ") + 2;
+	args = strchr(event, ':');
+	*args++ = '\0';
+	fputs(event, out);
+	format = strstr(args, "format=\"");
+	if (format) {
+		*strrchr(format, '"') = '\0';
+		fprintf(out, " %d %s", atoi(strstr(args, "error=") + 6),
+			format + 8);
+	}
+	fputc('\n', out);
+}
+
+char *trace_read(pid_t pid)
+{
+	FILE *in = fopen(INSTANCE "trace", "r");
+	char *line = NULL, *result;
+	size_t room = 0, len;
+	FILE *out = open_memstream(&result, &len);
+
+	if (!in || !out)
+		die("cannot read the trace");
+	while (getline(&line, &room, in) >= 0)
+		add_event(out, line, pid);
+	free(line);
+	fclose(in);
+	fclose(out);
+	return result;
+}

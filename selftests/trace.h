@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the driver does on the inside: each command that it sends, and each
+ * stream that it refuses, even when the log has no room for one more line.
+ */
+#ifndef NVMEVF_TEST_TRACE_H
+#define NVMEVF_TEST_TRACE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* False if this kernel has no kprobe events. */
+bool trace_open(void);
+void trace_close(void);
+void trace_clear(void);
+/*
+ * One line per event, of one process or (0) of all: the name of a command, or
+ * "refuse ERROR FORMAT".
+ */
+char *trace_read(pid_t pid);
+
+#endif /* NVMEVF_TEST_TRACE_H */
