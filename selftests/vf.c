@@ -35,18 +35,12 @@ bool vf_api_present(enum vf_api api)
 		       F_OK);
 }
 
-bool vf_firmware_migrates(const char *bdf)
+/* Sends a command to the PF; its status or -errno. */
+static int pf_admin(const char *bdf, struct nvme_admin_cmd *cmd)
 {
-	unsigned char id[4096] = {};
-	struct nvme_admin_cmd cmd = {
-		.opcode = 0x06,		/* Identify */
-		.cdw10 = 1,		/* Controller */
-		.addr = (uintptr_t)id,
-		.data_len = sizeof(id),
-	};
 	char path[64], pattern[128];
 	glob_t found;
-	int fd;
+	int fd, ret;
 
 	snprintf(pattern, sizeof(pattern),
 		 "/sys/bus/pci/devices/%s/physfn/nvme/nvme*", bdf);
@@ -57,10 +51,56 @@ bool vf_firmware_migrates(const char *bdf)
 	globfree(&found);
 
 	fd = must(open(path, O_RDONLY));
-	if (ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd))
-		die("%s: Identify Controller failed", path);
+	ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, cmd);
+	if (ret < 0)
+		ret = -errno;
 	close(fd);
+	return ret;
+}
+
+bool vf_firmware_migrates(const char *bdf)
+{
+	unsigned char id[4096] = {};
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x06,		/* Identify */
+		.cdw10 = 1,		/* Controller */
+		.addr = (uintptr_t)id,
+		.data_len = sizeof(id),
+	};
+
+	if (pf_admin(bdf, &cmd))
+		die("%s: Identify Controller of its PF failed", bdf);
 	return id[3072] == 1;
+}
+
+/* Counted from 1, as the PF does. */
+static int vf_index(const char *bdf)
+{
+	char path[64], target[PATH_MAX];
+	ssize_t len;
+	int i;
+
+	for (i = 0; ; i++) {
+		snprintf(path, sizeof(path),
+			 "/sys/bus/pci/devices/%s/physfn/virtfn%d", bdf, i);
+		len = must(readlink(path, target, sizeof(target) - 1));
+		target[len] = '\0';
+		if (!strcmp(strrchr(target, '/') + 1, bdf))
+			return i + 1;
+	}
+}
+
+bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
+	      __u32 value)
+{
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x09,		/* Set Features */
+		.cdw10 = 0xc0,		/* vendor specific, the model's */
+		.cdw11 = vf_index(bdf) | command << 16 | (__u32)fault << 24,
+		.cdw12 = value,
+	};
+
+	return !pf_admin(bdf, &cmd);
 }
 
 static void open_group(struct vf *vf, void *mem, size_t size)

@@ -64,6 +64,28 @@ bool vf_api_present(enum vf_api api);
 /* What byte 3072 of the PF's Identify Controller says. */
 bool vf_firmware_migrates(const char *bdf);
 
+/* Has the device model misbehave, as bench/qemu/lm.c.inc says at its beginning. */
+enum vf_command {
+	VF_QUERY	= 0xc4,
+	VF_SUSPEND	= 0xc8,
+	VF_RESUME	= 0xcc,
+	VF_SAVE		= 0xd2,
+	VF_LOAD		= 0xd5,
+};
+
+enum vf_fault {
+	VF_FAULT_NONE		= 0,	/* takes all of the command away */
+	VF_FAULT_DELAY		= 1,	/* ms */
+	VF_FAULT_STATUS		= 2,	/* status of the failure */
+	VF_FAULT_NEVER		= 3,	/* no answer */
+	VF_FAULT_SIZE		= 4,	/* QUERY: bytes of state of a running VF */
+	VF_FAULT_SIZE_IDLE	= 5,	/* ... of a suspended one */
+};
+
+/* False if the controller has no such faults, i.e. is another one. */
+bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
+	      __u32 value);
+
 void vf_open(struct vf *vf, const char *bdf, enum vf_api api, void *mem,
 	     size_t size);
 void vf_close(struct vf *vf);
