@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Controllers that are slow, or say what does not fit: the device model is asked
+ * to be one (vf_fault()). Whatever it does, the guest goes on with its data.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "../stream.h"
+#include "nvme.h"
+
+/* How slow: much more than all else takes, even on a machine that is busy. */
+#define SLOW_MS		1000
+
+FIXTURE(fault)
+{
+	struct nvme n;
+	struct vf vf[2];	/* the guest begins on the first */
+	enum vf_api api;
+};
+
+static void no_faults(void)
+{
+	static const enum vf_command commands[] = {
+		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+	};
+	unsigned int i, k;
+
+	for (i = 0; vf_bdf(i); i++)
+		for (k = 0; k < ARRAY_SIZE(commands); k++)
+			vf_fault(vf_bdf(i), commands[k], VF_FAULT_NONE, 0);
+}
+
+FIXTURE_SETUP(fault)
+{
+	int i;
+
+	if (!vf_bdf(1))
+		SKIP(return, "less than two VFs are bound to the driver");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
+		SKIP(return, "the firmware cannot be made to misbehave");
+	no_faults();
+	self->api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+	guest_init(&self->n);
+	for (i = 0; i < 2; i++)
+		vf_open(&self->vf[i], vf_bdf(i), self->api, self->n.mem,
+			GUEST_MEM);
+	self->n.vf = &self->vf[0];
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	io_check(&self->n);
+}
+
+FIXTURE_TEARDOWN(fault)
+{
+	no_faults();
+	vf_close(&self->vf[0]);
+	vf_close(&self->vf[1]);
+}
+
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	must(clock_gettime(CLOCK_MONOTONIC, &now));
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* What the IDENTITY record promises, and what the STATE record has. */
+static void sizes_in(const struct stream *s, __u64 *promised, __u64 *sent)
+{
+	const struct nvmevf_identity *identity;
+	const struct nvmevf_record *record = (void *)s->data;
+
+	identity = (void *)(record + 1);
+	*promised = identity->state_size;
+	record = (void *)(identity + 1);
+	*sent = record->length;
+}
+
+/* An estimate for a running VF may be wrong; what counts is the suspended one. */
+TEST_F(fault, query_is_an_estimate)
+{
+	static const __u32 estimates[] = { 1, 999, 4096, 100000 };
+	struct nvme *n = &self->n;
+	__u64 promised, sent, good = 0;
+	struct stream s;
+	struct vf *from;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(estimates); i++) {
+		from = n->vf;
+		ASSERT_TRUE(vf_fault(from->bdf, VF_QUERY, VF_FAULT_SIZE,
+				     estimates[i]));
+		ASSERT_EQ(0, vf_set_state(from, VFIO_DEVICE_STATE_PRE_COPY,
+					  &fd));
+		io_submit(n, n->queue[0].next, 5);
+		nvme_ring(n, n->queue[0].next);
+		ASSERT_EQ(0, vf_set_state(from, VFIO_DEVICE_STATE_STOP_COPY,
+					  NULL));
+		ASSERT_EQ(0, stream_read(&s, fd, 4096));
+		close(fd);
+		memcpy(n->frozen, n->mem, GUEST_MEM);
+		sizes_in(&s, &promised, &sent);
+		EXPECT_EQ(estimates[i], promised);
+		EXPECT_LT(0, sent);
+		if (i)
+			EXPECT_EQ(good, sent);
+		good = sent;
+
+		guest_load(n, &self->vf[from == self->vf], &s);
+		free(s.data);
+		vf_reset(from);
+		io_wait(n);
+		io_check(n);
+	}
+}
+
+/* The state grows while the VF is being suspended, and the other VF takes it. */
+TEST_F(fault, state_grows)
+{
+	struct nvme *n = &self->n;
+	__u64 promised, sent;
+	struct stream s;
+	struct vf *from = n->vf;
+
+	ASSERT_TRUE(vf_fault(from->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, 77777));
+	guest_suspend(n);
+	guest_save(n, &s);
+	sizes_in(&s, &promised, &sent);
+	EXPECT_EQ(77777, sent);
+	guest_load(n, &self->vf[1], &s);
+	vf_reset(from);
+	io_check(n);
+}
+
+struct bad_size {
+	__u32	size;
+	int	error;
+};
+
+static const struct bad_size bad_sizes[] = {
+	{ 0, -EIO }, { 64U << 20, -E2BIG }, { ~0U, -E2BIG },
+};
+
+/* It is told before the VM stops, and the VF does not notice. */
+TEST_F(fault, bad_size_while_running)
+{
+	struct nvme *n = &self->n;
+	const struct bad_size *bad;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(bad_sizes); i++) {
+		bad = &bad_sizes[i];
+		ASSERT_TRUE(vf_fault(n->vf->bdf, VF_QUERY, VF_FAULT_SIZE,
+				     bad->size));
+		/* SUSPEND would not come back from that. */
+		ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_STATUS,
+				     0x6));
+		io_submit(n, n->queue[0].next, 5);
+		EXPECT_EQ(bad->error, vf_mig_data_size(n->vf));
+		EXPECT_EQ(bad->error,
+			  vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
+		EXPECT_EQ(-1, fd);
+		EXPECT_EQ(bad->error,
+			  vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY, NULL));
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
+		nvme_ring(n, n->queue[0].next);
+		io_wait(n);
+
+		no_faults();
+		EXPECT_LT(0, vf_mig_data_size(n->vf));
+	}
+	guest_move(n, &self->vf[1]);
+	io_check(n);
+}
+
+/* It is told late, and the VF can still go back. */
+TEST_F(fault, bad_size_while_suspended)
+{
+	struct nvme *n = &self->n;
+	const struct bad_size *bad;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(bad_sizes); i++) {
+		bad = &bad_sizes[i];
+		ASSERT_TRUE(vf_fault(n->vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE,
+				     bad->size));
+		io_submit(n, n->queue[0].next, 5);
+		EXPECT_LT(0, vf_mig_data_size(n->vf));
+
+		EXPECT_EQ(bad->error,
+			  vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd));
+		EXPECT_EQ(-1, fd);
+		EXPECT_EQ(VFIO_DEVICE_STATE_STOP, vf_get_state(n->vf));
+		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING,
+					  NULL));
+
+		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY,
+					  &fd));
+		EXPECT_EQ(bad->error,
+			  vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY,
+				       NULL));
+		EXPECT_EQ(VFIO_DEVICE_STATE_PRE_COPY_P2P, vf_get_state(n->vf));
+		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING,
+					  NULL));
+		close(fd);
+
+		nvme_ring(n, n->queue[0].next);
+		io_wait(n);
+		no_faults();
+	}
+	guest_move(n, &self->vf[1]);
+	io_check(n);
+}
+
+static int slow_stop_copy(struct vf *vf)
+{
+	int fd, ret;
+
+	if (!vf_fault(vf->bdf, VF_SAVE, VF_FAULT_DELAY, SLOW_MS))
+		die("%s: no fault", vf->bdf);
+	ret = vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+	if (ret)
+		die("%s: STOP_COPY: %s", vf->bdf, strerror(-ret));
+	return fd;
+}
+
+/* STOP_COPY does not wait for SAVE_DATA; read() and poll() do. */
+TEST_F(fault, slow_save)
+{
+	struct nvme *n = &self->n;
+	struct pollfd pfd = { .events = POLLIN };
+	struct vf *from = n->vf;
+	struct stream s;
+	char byte;
+	int i;
+
+	/* Once by poll() and without waiting in read(), once by read(). */
+	for (i = 0; i < 2; i++) {
+		from = n->vf;
+		io_submit(n, n->queue[0].next, 5);
+		nvme_ring(n, n->queue[0].next);
+		pfd.fd = slow_stop_copy(from);
+		memcpy(n->frozen, n->mem, GUEST_MEM);
+
+		ASSERT_EQ(0, fcntl(pfd.fd, F_SETFL, O_NONBLOCK));
+		EXPECT_EQ(-1, read(pfd.fd, &byte, 1));
+		EXPECT_EQ(EAGAIN, errno);
+		EXPECT_EQ(0, poll(&pfd, 1, 0));
+		EXPECT_EQ(VFIO_DEVICE_STATE_STOP_COPY, vf_get_state(from));
+		if (!i) {
+			EXPECT_EQ(1, poll(&pfd, 1, 5 * SLOW_MS));
+			EXPECT_EQ(POLLIN, pfd.revents &
+				  (POLLIN | POLLERR | POLLHUP));
+		} else {
+			ASSERT_EQ(0, fcntl(pfd.fd, F_SETFL, 0));
+		}
+		ASSERT_EQ(0, stream_read(&s, pfd.fd, 4096));
+		close(pfd.fd);
+
+		guest_load(n, &self->vf[from == self->vf], &s);
+		free(s.data);
+		vf_reset(from);
+		io_wait(n);
+		io_check(n);
+	}
+}
+
+static void ignore(int signal)
+{
+}
+
+/* Who waits for the state can be interrupted, and goes on waiting later. */
+TEST_F(fault, interrupted_read)
+{
+	struct sigaction action = { .sa_handler = ignore };
+	struct nvme *n = &self->n;
+	struct stream s;
+	char byte;
+	int fd;
+
+	must(sigaction(SIGUSR1, &action, NULL));
+	fd = slow_stop_copy(n->vf);
+	if (!must(fork())) {
+		usleep(SLOW_MS * 1000 / 4);
+		kill(getppid(), SIGUSR1);
+		_exit(0);
+	}
+	EXPECT_EQ(-1, read(fd, &byte, 1));
+	EXPECT_EQ(EINTR, errno);
+	must(wait(NULL));
+	EXPECT_EQ(0, stream_read(&s, fd, 4096));
+	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	io_check(n);
+}
+
+/* The migration is called off while the controller saves. */
+TEST_F(fault, roll_back_while_saving)
+{
+	static const unsigned int states[] = {
+		VFIO_DEVICE_STATE_STOP, VFIO_DEVICE_STATE_RUNNING,
+	};
+	struct nvme *n = &self->n;
+	struct stream s;
+	unsigned int i;
+	char byte;
+	int fd, again;
+
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		io_submit(n, n->queue[0].next, 5);
+		nvme_ring(n, n->queue[0].next);
+		fd = slow_stop_copy(n->vf);
+		ASSERT_EQ(0, vf_set_state(n->vf, states[i], NULL));
+		EXPECT_EQ(-1, read(fd, &byte, 1));
+		EXPECT_EQ(ENODEV, errno);
+
+		/* What was saved is served again, and at once. */
+		if (states[i] == VFIO_DEVICE_STATE_STOP) {
+			ASSERT_EQ(0, vf_set_state(n->vf,
+						  VFIO_DEVICE_STATE_STOP_COPY,
+						  &again));
+			fcntl(again, F_SETFL, O_NONBLOCK);
+			EXPECT_EQ(0, stream_read(&s, again, 4096));
+			close(again);
+			ASSERT_EQ(0, vf_set_state(n->vf,
+						  VFIO_DEVICE_STATE_RUNNING,
+						  NULL));
+		}
+		close(fd);
+		io_wait(n);
+		io_check(n);
+	}
+	no_faults();
+	guest_move(n, &self->vf[1]);
+	io_check(n);
+}
+
+/* ... and it fails after that. */
+TEST_F(fault, late_failure)
+{
+	struct nvme *n = &self->n;
+	struct pollfd pfd = { .events = POLLIN };
+	char byte;
+
+	io_submit(n, n->queue[0].next, 5);
+	nvme_ring(n, n->queue[0].next);
+	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SAVE, VF_FAULT_STATUS, 0x6));
+	pfd.fd = slow_stop_copy(n->vf);
+	EXPECT_EQ(1, poll(&pfd, 1, 5 * SLOW_MS));
+	EXPECT_EQ(-1, read(pfd.fd, &byte, 1));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(VFIO_DEVICE_STATE_STOP_COPY, vf_get_state(n->vf));
+	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	close(pfd.fd);
+	io_wait(n);
+	io_check(n);
+	no_faults();
+	guest_move(n, &self->vf[1]);
+	io_check(n);
+}
+
+/* Nothing that arrives late hits the next life of the VF. */
+TEST_F(fault, reset_while_saving)
+{
+	struct nvme *n = &self->n;
+	char byte;
+	int fd;
+
+	fd = slow_stop_copy(n->vf);
+	vf_reset(n->vf);
+	EXPECT_EQ(-1, read(fd, &byte, 1));
+	EXPECT_EQ(ENODEV, errno);
+	/* The guest need not wait for what went before. */
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	memset(n->seq, 0, sizeof(n->seq));
+	io_check(n);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
+	close(fd);
+	io_check(n);
+	no_faults();
+	guest_move(n, &self->vf[1]);
+	io_check(n);
+}
+
+TEST_F(fault, close_while_saving)
+{
+	struct nvme *n = &self->n;
+	char byte;
+	int fd;
+
+	fd = slow_stop_copy(n->vf);
+	vf_close(n->vf);
+	EXPECT_EQ(-1, read(fd, &byte, 1));
+	EXPECT_EQ(ENODEV, errno);
+	close(fd);
+	no_faults();
+	vf_open(n->vf, vf_bdf(0), self->api, n->mem, GUEST_MEM);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
+	memset(n->seq, 0, sizeof(n->seq));
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	io_check(n);
+}
+
+/* The controller suspends a VF that was reset meanwhile: it must run. */
+TEST_F(fault, reset_while_suspending)
+{
+	struct nvme *n = &self->n;
+	int status;
+	pid_t pid;
+
+	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_DELAY, SLOW_MS));
+	pid = must(fork());
+	if (!pid)
+		_exit(-vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
+	usleep(SLOW_MS * 1000 / 4);
+	vf_reset(n->vf);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(ECANCELED, WEXITSTATUS(status));
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
+	no_faults();
+	memset(n->seq, 0, sizeof(n->seq));
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	io_check(n);
+	guest_move(n, &self->vf[1]);
+	io_check(n);
+}
+
+/* Several VFs of a VM save at the same time, so that the VM waits for one. */
+TEST_F_TIMEOUT(fault, side_by_side, 60)
+{
+	struct vf vf[4];
+	int fd[4], count = 0, pass, i;
+	long long begin, entered, took[2] = {};
+	struct stream s;
+
+	vf[count++] = self->vf[0];
+	vf[count++] = self->vf[1];
+	while (count < 4 && vf_bdf(count)) {
+		vf_open(&vf[count], vf_bdf(count), self->api, self->n.mem,
+			GUEST_MEM);
+		count++;
+	}
+
+	/* First one after the other, then at once. */
+	for (pass = 0; pass < 2; pass++) {
+		begin = now_ms();
+		for (i = 0; i < count; i++) {
+			fd[i] = slow_stop_copy(&vf[i]);
+			if (!pass)
+				ASSERT_EQ(0, stream_read(&s, fd[i], 4096));
+		}
+		entered = now_ms() - begin;
+		for (i = 0; pass && i < count; i++)
+			ASSERT_EQ(0, stream_read(&s, fd[i], 4096));
+		took[pass] = now_ms() - begin;
+		for (i = 0; i < count; i++) {
+			close(fd[i]);
+			ASSERT_EQ(0, vf_set_state(&vf[i],
+						  VFIO_DEVICE_STATE_RUNNING,
+						  NULL));
+		}
+	}
+	TH_LOG("%d VFs, %d ms each: one by one %lld ms, at once %lld ms, entered after %lld ms",
+	       count, SLOW_MS, took[0], took[1], entered);
+	EXPECT_LE(count * SLOW_MS, took[0]);
+	EXPECT_LE(SLOW_MS, took[1]);
+	EXPECT_GT(2 * SLOW_MS, took[1]);
+	io_check(&self->n);
+	while (count > 2)
+		vf_close(&vf[--count]);
+}
+
+TEST_HARNESS_MAIN
