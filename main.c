@@ -162,27 +162,31 @@ static int nvmevf_identify(struct pci_dev *pdev,
 	return ret;
 }
 
-static int nvmevf_open_read(struct nvmevf_device *nvmevf)
+static int nvmevf_state_size(struct nvmevf_device *nvmevf, u32 *size)
+{
+	if (!nvmevf->saved)
+		return nvmevf_cmd_query_data_size(nvmevf->core_device.pdev,
+						  size);
+
+	*size = nvmevf_image_state_size(nvmevf->saved);
+	return 0;
+}
+
+static int nvmevf_open_read(struct nvmevf_device *nvmevf, u32 *size)
 {
 	struct pci_dev *pdev = nvmevf->core_device.pdev;
 	struct nvmevf_identity identity;
 	struct nvmevf_stream *stream;
 	struct nvmevf_image *image;
-	u32 size;
 	int ret;
 
 	ret = nvmevf_identify(pdev, &identity);
+	if (!ret)
+		ret = nvmevf_state_size(nvmevf, size);
 	if (ret)
 		return ret;
 
-	if (nvmevf->saved)
-		size = nvmevf_image_state_size(nvmevf->saved);
-	else
-		ret = nvmevf_cmd_query_data_size(pdev, &size);
-	if (ret)
-		return ret;
-
-	image = nvmevf_image_alloc(size);
+	image = nvmevf_image_alloc(*size);
 	if (!image)
 		return -ENOMEM;
 
@@ -194,22 +198,14 @@ static int nvmevf_open_read(struct nvmevf_device *nvmevf)
 	return 0;
 }
 
-static int nvmevf_save(struct nvmevf_device *nvmevf)
+static int nvmevf_save(struct nvmevf_device *nvmevf, u32 size)
 {
-	struct pci_dev *pdev = nvmevf->core_device.pdev;
-	u32 size;
-	int ret;
+	if (!nvmevf->saved)
+		return nvmevf_stream_save(nvmevf->stream, size);
 
-	if (nvmevf->saved) {
-		nvmevf_stream_save_again(nvmevf->stream, nvmevf->saved);
-		nvmevf->saved = NULL;
-		return 0;
-	}
-
-	ret = nvmevf_cmd_query_data_size(pdev, &size);
-	if (ret)
-		return ret;
-	return nvmevf_stream_save(nvmevf->stream, size);
+	nvmevf_stream_save_again(nvmevf->stream, nvmevf->saved);
+	nvmevf->saved = NULL;
+	return 0;
 }
 
 static int nvmevf_open_write(struct nvmevf_device *nvmevf)
@@ -244,7 +240,8 @@ static int nvmevf_open_write(struct nvmevf_device *nvmevf)
 static struct file *nvmevf_step(struct nvmevf_device *nvmevf,
 				enum vfio_device_mig_state new)
 {
-	int ret = 0;
+	u32 size;
+	int ret;
 
 	switch (ARC(nvmevf->mig_state, new)) {
 	case NVMEVF_ARC(RUNNING, RUNNING_P2P):
@@ -264,7 +261,7 @@ static struct file *nvmevf_step(struct nvmevf_device *nvmevf,
 
 	case NVMEVF_ARC(RUNNING, PRE_COPY):
 	case NVMEVF_ARC(RUNNING_P2P, PRE_COPY_P2P):
-		ret = nvmevf_open_read(nvmevf);
+		ret = nvmevf_open_read(nvmevf, &size);
 		break;
 
 	case NVMEVF_ARC(PRE_COPY, RUNNING):
@@ -273,14 +270,16 @@ static struct file *nvmevf_step(struct nvmevf_device *nvmevf,
 		return NULL;
 
 	case NVMEVF_ARC(PRE_COPY_P2P, STOP_COPY):
-		ret = nvmevf_save(nvmevf);
+		ret = nvmevf_state_size(nvmevf, &size);
+		if (!ret)
+			ret = nvmevf_save(nvmevf, size);
 		return ERR_PTR(ret);
 
 	case NVMEVF_ARC(STOP, STOP_COPY):
-		ret = nvmevf_open_read(nvmevf);
+		ret = nvmevf_open_read(nvmevf, &size);
 		if (ret)
 			break;
-		ret = nvmevf_save(nvmevf);
+		ret = nvmevf_save(nvmevf, size);
 		if (ret)
 			nvmevf_close_stream(nvmevf, NULL);
 		break;
@@ -353,6 +352,12 @@ static struct file *nvmevf_set_state(struct vfio_device *core_vdev,
 
 	nvmevf_state_lock(nvmevf);
 	while (nvmevf->mig_state != new_state) {
+		/* Only a reset leads out of it, and the core warns of attempts. */
+		if (nvmevf->mig_state == VFIO_DEVICE_STATE_ERROR) {
+			ret = -EINVAL;
+			break;
+		}
+
 		ret = vfio_mig_get_next_state(core_vdev, nvmevf->mig_state,
 					      new_state, &next);
 		if (ret)
@@ -399,19 +404,17 @@ static int nvmevf_get_data_size(struct vfio_device *core_vdev,
 				unsigned long *stop_copy_length)
 {
 	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
-	u32 size = 0;
-	int ret = 0;
+	u32 size;
+	int ret;
 
 	nvmevf_state_lock(nvmevf);
-	if (nvmevf->saved)
-		size = nvmevf_image_state_size(nvmevf->saved);
-	else
-		ret = nvmevf_cmd_query_data_size(nvmevf->core_device.pdev,
-						 &size);
+	ret = nvmevf_state_size(nvmevf, &size);
 	nvmevf_state_unlock(nvmevf);
+	if (ret)
+		return ret;
 
 	*stop_copy_length = nvmevf_stream_size(size);
-	return ret;
+	return 0;
 }
 
 static const struct vfio_migration_ops nvmevf_migration_ops = {
