@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Each way from one migration state to another: which commands the controller
+ * gets on it, in which order, and what becomes of data_fd. And all ways back to a
+ * guest that runs.
+ */
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <unistd.h>
+#include <linux/nvme_ioctl.h>
+#include <sys/ioctl.h>
+
+#include "kselftest_harness.h"
+#include "nvme.h"
+#include "trace.h"
+
+#define STATES	(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
+
+FIXTURE(arcs)
+{
+	struct nvme n;
+	struct vf vf;
+	struct stream good;	/* of a guest that is ready to run */
+	bool trace;
+};
+
+FIXTURE_SETUP(arcs)
+{
+	if (!vf_bdf(0))
+		SKIP(return, "no VF is bound to the driver");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	guest_init(&self->n);
+	vf_open(&self->vf, vf_bdf(0),
+		vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV, self->n.mem,
+		GUEST_MEM);
+	self->n.vf = &self->vf;
+	ASSERT_TRUE(vf_mig_flags(&self->vf) & VFIO_MIGRATION_PRE_COPY);
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	self->trace = trace_open();
+}
+
+FIXTURE_TEARDOWN(arcs)
+{
+	vf_close(&self->vf);
+	trace_close();
+}
+
+/* data_fd is -1 or has something to say: SAVE_DATA was sent and has ended. */
+static void await_save(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN | POLLOUT };
+
+	if (fd >= 0 && must(poll(&pfd, 1, 15000)) != 1)
+		die("no SAVE_DATA");
+}
+
+/* The ways to where the arcs begin, from RUNNING. They return data_fd or -1. */
+
+static int go(struct vf *vf, unsigned int state)
+{
+	int fd, ret;
+
+	ret = vf_set_state(vf, state, &fd);
+	if (ret)
+		die("no way to state %u: %s", state, strerror(-ret));
+	/* PRE_COPY has something to read, too. */
+	await_save(fd);
+	return fd;
+}
+
+static int go_loaded(struct vf *vf, const struct stream *good)
+{
+	int fd = go(vf, VFIO_DEVICE_STATE_RESUMING);
+	int ret = stream_write(good, fd, good->len);
+
+	if (ret)
+		die("not loaded: %s", strerror(-ret));
+	return fd;
+}
+
+/* A migration that was called off: the saved state is kept. */
+static int go_saved(struct vf *vf, unsigned int state)
+{
+	close(go(vf, VFIO_DEVICE_STATE_STOP_COPY));
+	go(vf, VFIO_DEVICE_STATE_STOP);
+	return go(vf, state);
+}
+
+#define NO_WAY	NULL
+
+/*
+ * The commands on the way: Identify Controller, Query, Suspend, saVe, Load, Resume.
+ */
+static const struct row {
+	const char	*name;
+	unsigned int	state;
+	bool		loaded, saved;
+	const char	*commands[STATES];
+} rows[] = {
+#define TO(stop, running, stop_copy, resuming, p2p, pre_copy, pre_copy_p2p) { \
+	[VFIO_DEVICE_STATE_ERROR] = NO_WAY,		\
+	[VFIO_DEVICE_STATE_STOP] = stop,		\
+	[VFIO_DEVICE_STATE_RUNNING] = running,		\
+	[VFIO_DEVICE_STATE_STOP_COPY] = stop_copy,	\
+	[VFIO_DEVICE_STATE_RESUMING] = resuming,	\
+	[VFIO_DEVICE_STATE_RUNNING_P2P] = p2p,		\
+	[VFIO_DEVICE_STATE_PRE_COPY] = pre_copy,	\
+	[VFIO_DEVICE_STATE_PRE_COPY_P2P] = pre_copy_p2p }
+	{ "RUNNING", VFIO_DEVICE_STATE_RUNNING, .commands =
+	  TO("S", "", "SIQV", "SI", "S", "IQ", "SIQ") },
+	{ "RUNNING_P2P", VFIO_DEVICE_STATE_RUNNING_P2P, .commands =
+	  TO("", "R", "IQV", "I", "", "RIQ", "IQ") },
+	{ "STOP", VFIO_DEVICE_STATE_STOP, .commands =
+	  TO("", "R", "IQV", "I", "", "RIQ", "IQ") },
+	{ "PRE_COPY", VFIO_DEVICE_STATE_PRE_COPY, .commands =
+	  TO("S", "", "SQV", "SI", "S", "", "S") },
+	{ "PRE_COPY_P2P", VFIO_DEVICE_STATE_PRE_COPY_P2P, .commands =
+	  TO("", "R", "QV", "I", "", "R", "") },
+	{ "STOP_COPY", VFIO_DEVICE_STATE_STOP_COPY, .commands =
+	  TO("", "LR", "", "I", "", NO_WAY, NO_WAY) },
+	{ "RESUMING, no stream", VFIO_DEVICE_STATE_RESUMING, .commands =
+	  TO(NO_WAY, NO_WAY, NO_WAY, "", NO_WAY, NO_WAY, NO_WAY) },
+	{ "RESUMING, loaded", VFIO_DEVICE_STATE_RESUMING, .loaded = true, .commands =
+	  TO("", "R", "IQV", "", "", "RIQ", "IQ") },
+	{ "STOP, saved", VFIO_DEVICE_STATE_STOP, .saved = true, .commands =
+	  TO("", "LR", "I", "I", "", "LRIQ", "I") },
+	{ "RUNNING_P2P, saved", VFIO_DEVICE_STATE_RUNNING_P2P, .saved = true, .commands =
+	  TO("", "LR", "I", "I", "", "LRIQ", "I") },
+	{ "PRE_COPY_P2P, saved", VFIO_DEVICE_STATE_PRE_COPY_P2P, .saved = true, .commands =
+	  TO("", "LR", "", "I", "", "LR", "") },
+};
+
+static int go_row(struct vf *vf, const struct row *row, const struct stream *good)
+{
+	if (row->loaded)
+		return go_loaded(vf, good);
+	if (row->saved)
+		return go_saved(vf, row->state);
+	return go(vf, row->state);
+}
+
+/* One letter for each command since trace_clear() */
+static const char *commands(void)
+{
+	static const char * const names[] = {
+		"identify", "query", "suspend", "save", "load", "resume",
+	};
+	static char letters[64];
+	char *events = trace_read(0), *rest = events, *event;
+	unsigned int i, len = 0;
+
+	while ((event = strsep(&rest, "\n")))
+		for (i = 0; i < ARRAY_SIZE(names); i++)
+			if (!strcmp(event, names[i]) && len < sizeof(letters) - 1)
+				letters[len++] = "IQSVLR"[i];
+	letters[len] = '\0';
+	free(events);
+	return letters;
+}
+
+static bool is_precopy(unsigned int state)
+{
+	return state == VFIO_DEVICE_STATE_PRE_COPY ||
+	       state == VFIO_DEVICE_STATE_PRE_COPY_P2P;
+}
+
+/* States that come with a data_fd. */
+static bool has_stream(unsigned int state)
+{
+	return is_precopy(state) || state == VFIO_DEVICE_STATE_STOP_COPY ||
+	       state == VFIO_DEVICE_STATE_RESUMING;
+}
+
+/* Does the data_fd of @from live on in @to? */
+static bool same_stream(unsigned int from, unsigned int to)
+{
+	return from == to || (is_precopy(from) &&
+		(is_precopy(to) || to == VFIO_DEVICE_STATE_STOP_COPY));
+}
+
+static bool is_dead(int fd)
+{
+	struct pollfd pfd = { .fd = fd };
+
+	return must(poll(&pfd, 1, 0)) == 1 &&
+	       pfd.revents == (POLLERR | POLLHUP);
+}
+
+static void save_good(struct nvme *n, struct stream *good)
+{
+	guest_suspend(n);
+	guest_save(n, good);
+}
+
+TEST_F_TIMEOUT(arcs, all, 120)
+{
+	struct vf *vf = &self->vf;
+	unsigned int to, count = 0;
+	const struct row *row;
+	const char *want;
+	int fd, old_fd, ret;
+
+	save_good(&self->n, &self->good);
+	for (row = rows; row < rows + ARRAY_SIZE(rows); row++) {
+		for (to = 0; to <= STATES; to++, count++) {
+			/* STATES stands for a state that there is not. */
+			want = to < STATES ? row->commands[to] : NO_WAY;
+			vf_reset(vf);
+			old_fd = go_row(vf, row, &self->good);
+			ASSERT_EQ(row->state, vf_get_state(vf));
+			ASSERT_EQ(has_stream(row->state), old_fd >= 0);
+			if (self->trace)
+				trace_clear();
+
+			ret = vf_set_state(vf, to, &fd);
+			EXPECT_EQ(want ? 0 : -EINVAL, ret)
+				TH_LOG("from %s to %u", row->name, to);
+			EXPECT_EQ(want ? to : row->state, vf_get_state(vf))
+				TH_LOG("from %s to %u", row->name, to);
+			EXPECT_EQ(want && has_stream(to) &&
+				  !same_stream(row->state, to), fd >= 0)
+				TH_LOG("from %s to %u", row->name, to);
+			if (old_fd >= 0)
+				EXPECT_EQ(want && !same_stream(row->state, to),
+					  is_dead(old_fd))
+					TH_LOG("from %s to %u", row->name, to);
+
+			/* The last command may be on its way. */
+			await_save(fd >= 0 ? fd : old_fd);
+			if (self->trace)
+				EXPECT_STREQ(want ?: "", commands())
+					TH_LOG("from %s to %u", row->name, to);
+			close(old_fd);
+			close(fd);
+		}
+	}
+	vf_reset(vf);
+	EXPECT_EQ(-EINVAL, vf_set_state(vf, ~0U, NULL));
+	TH_LOG("%u arcs%s", count, self->trace ? "" : ", without kprobes");
+}
+
+/* Commands in all conditions: not consumed, on their way, without a doorbell. */
+static void leave_work(struct nvme *n)
+{
+	struct nvme_queue *q;
+
+	for (q = n->queue->next; q; q = q->next) {
+		io_submit(n, q, 2);
+		nvme_ring(n, q);
+		nvme_await(q, 1);
+		io_submit(n, q, 3);
+		nvme_ring(n, q);
+		io_submit(n, q, 2);
+	}
+}
+
+enum how_much { NOTHING, SOMETHING, EVERYTHING };
+
+/* The migration is called off, wherever it is. */
+TEST_F_TIMEOUT(arcs, roll_back, 120)
+{
+	static const struct {
+		unsigned int	path[3];	/* up to the first ERROR */
+		enum how_much	read;
+	} cases[] = {
+		{ { VFIO_DEVICE_STATE_RUNNING_P2P } },
+		{ { VFIO_DEVICE_STATE_STOP } },
+		{ { VFIO_DEVICE_STATE_PRE_COPY } },
+		{ { VFIO_DEVICE_STATE_PRE_COPY }, EVERYTHING },
+		{ { VFIO_DEVICE_STATE_PRE_COPY, VFIO_DEVICE_STATE_PRE_COPY_P2P } },
+		{ { VFIO_DEVICE_STATE_PRE_COPY_P2P }, EVERYTHING },
+		{ { VFIO_DEVICE_STATE_STOP_COPY } },
+		{ { VFIO_DEVICE_STATE_STOP_COPY }, SOMETHING },
+		{ { VFIO_DEVICE_STATE_STOP_COPY }, EVERYTHING },
+		{ { VFIO_DEVICE_STATE_PRE_COPY, VFIO_DEVICE_STATE_STOP_COPY } },
+		{ { VFIO_DEVICE_STATE_PRE_COPY, VFIO_DEVICE_STATE_STOP_COPY },
+		  SOMETHING },
+		{ { VFIO_DEVICE_STATE_PRE_COPY, VFIO_DEVICE_STATE_STOP_COPY },
+		  EVERYTHING },
+		{ { VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_STOP } },
+		{ { VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_STOP,
+		    VFIO_DEVICE_STATE_PRE_COPY_P2P } },
+		{ { VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_RUNNING_P2P,
+		    VFIO_DEVICE_STATE_STOP_COPY }, SOMETHING },
+	};
+	struct nvme *n = &self->n;
+	unsigned long submitted, was;
+	struct nvme_queue *q;
+	unsigned int i, k;
+	char buf[100];
+
+	for (i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		const unsigned int *path = cases[i / 2].path;
+		enum how_much read_this = cases[i / 2].read;
+		int fd = -1, new_fd;
+
+		was = 0;
+		submitted = 0;
+		for (q = n->queue->next; q; q = q->next)
+			was += q->completed;
+		leave_work(n);
+		for (q = n->queue->next; q; q = q->next)
+			submitted += q->outstanding;
+
+		for (k = 0; k < ARRAY_SIZE(cases[0].path) && path[k]; k++) {
+			ASSERT_EQ(0, vf_set_state(n->vf, path[k], &new_fd));
+			if (new_fd >= 0) {
+				close(fd);
+				fd = new_fd;
+			}
+		}
+		if (read_this)
+			EXPECT_LT(0, read(fd, buf, 50));
+		while (read_this == EVERYTHING && read(fd, buf, sizeof(buf)) > 0)
+			;
+
+		/* In one go, and as QEMU does, by way of STOP. */
+		if (i % 2)
+			ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP,
+						  NULL));
+		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+		if (fd >= 0)
+			EXPECT_TRUE(is_dead(fd));
+		close(fd);
+
+		for (q = n->queue->next; q; q = q->next)
+			nvme_ring(n, q);
+		io_wait(n);
+		for (q = n->queue->next; q; q = q->next)
+			was -= q->completed;
+		EXPECT_EQ(submitted, -was);
+	}
+	/* All positions of the rings: what came twice would show up. */
+	io_check(n);
+}
+
+static int admin_fd(void)
+{
+	char pattern[128], path[64];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern),
+		 "/sys/bus/pci/devices/%s/physfn/nvme/nvme*", vf_bdf(0));
+	if (glob(pattern, 0, NULL, &found))
+		die("the PF has no driver");
+	snprintf(path, sizeof(path), "/dev%s", strrchr(found.gl_pathv[0], '/'));
+	globfree(&found);
+	return must(open(path, O_RDWR));
+}
+
+struct secondary {
+	__u16	id, primary;
+	__u8	online, rsvd[3];
+	__u16	vf, queues, vectors, rsvd2[9];
+};
+
+static int admin(int fd, __u8 opcode, __u32 cdw10, __u32 cdw11, void *data,
+		 size_t len)
+{
+	struct nvme_admin_cmd cmd = {
+		.opcode = opcode,
+		.cdw10 = cdw10,
+		.cdw11 = cdw11,
+		.addr = (uintptr_t)data,
+		.data_len = len,
+	};
+
+	return ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd);
+}
+
+static void get_secondaries(int fd, struct secondary *list)
+{
+	if (admin(fd, NVME_IDENTIFY, 0x15, 0, list, PAGE))
+		die("no Secondary Controller List");
+}
+
+#define VIRT_MGMT	0x1c
+
+/* A reset of the PF took the VFs offline, with all they had. */
+static void bring_back(int fd, const struct secondary *list)
+{
+	unsigned int count = *(const __u8 *)list, i;
+	struct secondary *now = calloc(1, PAGE);
+
+	get_secondaries(fd, now);
+	for (i = 1; i <= count; i++) {
+		if (!list[i].online || now[i].online)
+			continue;
+		if (admin(fd, VIRT_MGMT, list[i].id << 16 | 0x8, list[i].queues,
+			  NULL, 0) ||
+		    admin(fd, VIRT_MGMT, list[i].id << 16 | 0x108,
+			  list[i].vectors, NULL, 0) ||
+		    admin(fd, VIRT_MGMT, list[i].id << 16 | 0x9, 0, NULL, 0))
+			die("VF %u does not come online", list[i].vf);
+	}
+	free(now);
+}
+
+/* There is one way out of ERROR. */
+TEST_F_TIMEOUT(arcs, error, 60)
+{
+	struct secondary *list = calloc(1, PAGE);
+	struct vf *vf = &self->vf;
+	int fd = admin_fd();
+	unsigned int to;
+
+	get_secondaries(fd, list);
+	guest_suspend(&self->n);
+	must(ioctl(fd, NVME_IOCTL_RESET));
+	bring_back(fd, list);
+
+	EXPECT_EQ(-ENODEV, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(vf));
+	if (self->trace)
+		trace_clear();
+	for (to = 0; to <= STATES; to++) {
+		EXPECT_EQ(to == VFIO_DEVICE_STATE_ERROR ? 0 : -EINVAL,
+			  vf_set_state(vf, to, NULL))
+			TH_LOG("from ERROR to %u", to);
+		EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(vf));
+	}
+	if (self->trace)
+		EXPECT_STREQ("", commands());
+
+	vf_reset(vf);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+	memset(self->n.seq, 0, sizeof(self->n.seq));
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	io_check(&self->n);
+	guest_suspend(&self->n);
+	EXPECT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	io_check(&self->n);
+	close(fd);
+	free(list);
+}
+
+TEST_HARNESS_MAIN
