@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How large a state may be: what one command carries, and not a byte more. The
+ * device model is asked for states of any size (vf_fault()).
+ */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "../stream.h"
+#include "nvme.h"
+
+#define STATE_AT	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_identity))
+#define END_SIZE	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_end))
+
+FIXTURE(size)
+{
+	struct nvme n;
+	struct vf vf[2];	/* the guest begins on the first */
+	int log;		/* of the kernel */
+};
+
+FIXTURE_SETUP(size)
+{
+	int i;
+
+	if (!vf_bdf(1))
+		SKIP(return, "less than two VFs are bound to the driver");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	guest_init(&self->n);
+	for (i = 0; i < 2; i++)
+		vf_open(&self->vf[i], vf_bdf(i),
+			vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV,
+			self->n.mem, GUEST_MEM);
+	self->n.vf = &self->vf[0];
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	self->log = must(open("/dev/kmsg", O_RDONLY | O_NONBLOCK));
+}
+
+FIXTURE_TEARDOWN(size)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		vf_fault(vf_bdf(i), VF_QUERY, VF_FAULT_NONE, 0);
+		vf_close(&self->vf[i]);
+	}
+	close(self->log);
+}
+
+static size_t stream_size(__u32 state)
+{
+	return STATE_AT + sizeof(struct nvmevf_record) + (state + 7ULL) / 8 * 8 +
+	       END_SIZE;
+}
+
+static bool state_size(struct vf *vf, __u32 running, __u32 suspended)
+{
+	return vf_fault(vf->bdf, VF_QUERY, VF_FAULT_NONE, 0) &&
+	       vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, running) &&
+	       vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, suspended);
+}
+
+/* What the log says that one command carries, when there are @size bytes; or 0 */
+static unsigned int logged_limit(int log, struct vf *vf, __u32 size)
+{
+	char line[8192], want[128];
+	unsigned int limit = 0;
+	ssize_t len;
+	char *found;
+
+	snprintf(want, sizeof(want),
+		 "%s: can't migrate: %u bytes of state, but one command carries ",
+		 vf->bdf, size);
+	while ((len = read(log, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
+		line[len > 0 ? len : 0] = '\0';
+		found = strstr(line, want);
+		if (found)
+			limit = strtoul(found + strlen(want), NULL, 10);
+	}
+	return limit;
+}
+
+static unsigned int find_limit(int log, struct vf *vf)
+{
+	unsigned int limit;
+
+	must(lseek(log, 0, SEEK_END));
+	if (!state_size(vf, ~0U, ~0U))
+		return 0;
+	if (vf_mig_data_size(vf) != -E2BIG)
+		die("%u bytes are not too much", ~0U);
+	limit = logged_limit(log, vf, ~0U);
+	if (!limit)
+		die("the log does not say how much is too much");
+	return limit;
+}
+
+/* Up to the very limit, also where it is not whole words. */
+TEST_F_TIMEOUT(size, fits, 60)
+{
+	struct nvme *n = &self->n;
+	unsigned int limit = find_limit(self->log, n->vf), i;
+	const __u32 sizes[] = { limit, limit - 1, limit - 7, limit - 4095 };
+
+	if (!limit)
+		SKIP(return, "the firmware cannot be asked for other sizes");
+	TH_LOG("one command carries %u bytes", limit);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct vf *from = n->vf;
+		struct stream s;
+		int fd;
+
+		ASSERT_TRUE(state_size(from, sizes[i], sizes[i]));
+		EXPECT_EQ(stream_size(sizes[i]), vf_mig_data_size(from));
+		io_submit(n, n->queue->next, 5);
+		nvme_ring(n, n->queue->next);
+		ASSERT_EQ(0, vf_set_state(from, VFIO_DEVICE_STATE_PRE_COPY, &fd));
+		ASSERT_EQ(0, vf_set_state(from, VFIO_DEVICE_STATE_STOP_COPY, NULL));
+		ASSERT_EQ(0, stream_read(&s, fd, 65536));
+		close(fd);
+		EXPECT_EQ(stream_size(sizes[i]), s.len);
+		memcpy(n->frozen, n->mem, GUEST_MEM);
+		guest_load(n, &self->vf[from == self->vf], &s);
+		free(s.data);
+		vf_reset(from);
+		io_wait(n);
+		io_check(n);
+	}
+}
+
+/* One byte more: refused before the guest stops, and the guest goes on. */
+TEST_F_TIMEOUT(size, too_large, 60)
+{
+	struct nvme *n = &self->n;
+	unsigned int limit = find_limit(self->log, n->vf), i;
+	const __u32 sizes[] = { limit + 1, 2 * limit, 1U << 31, ~0U };
+	struct vf *vf = n->vf;
+	int fd;
+
+	if (!limit)
+		SKIP(return, "the firmware cannot be asked for other sizes");
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		ASSERT_TRUE(state_size(vf, sizes[i], sizes[i]));
+		EXPECT_EQ(-E2BIG, vf_mig_data_size(vf));
+		EXPECT_EQ(-E2BIG, vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY,
+					       NULL));
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+		/* The log has room for 10 of these lines in 5 seconds. */
+		if (i < 2)
+			EXPECT_EQ(limit, logged_limit(self->log, vf, sizes[i]));
+		io_check(n);
+
+		/* Who does not ask gets as far as that the state is wanted. */
+		io_submit(n, n->queue->next, 5);
+		nvme_ring(n, n->queue->next);
+		EXPECT_EQ(-E2BIG, vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY,
+					       NULL));
+		EXPECT_EQ(VFIO_DEVICE_STATE_STOP, vf_get_state(vf));
+		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+		io_wait(n);
+
+		/* The guest made queues meanwhile. */
+		ASSERT_TRUE(state_size(vf, limit, sizes[i]));
+		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
+		EXPECT_EQ(-E2BIG, vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY,
+					       NULL));
+		EXPECT_EQ(VFIO_DEVICE_STATE_PRE_COPY_P2P, vf_get_state(vf));
+		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+		close(fd);
+		io_check(n);
+	}
+	vf_fault(vf->bdf, VF_QUERY, VF_FAULT_NONE, 0);
+	guest_move(n, &self->vf[1]);
+	io_check(n);
+}
+
+/* Each queue that the guest makes is a part of its state. */
+TEST_F(size, grows_with_queues)
+{
+	struct nvme *n = &self->n;
+	long long size, before;
+	struct stream s;
+	int fd;
+
+	while (n->queues)
+		nvme_delete_queue(n);
+	before = vf_mig_data_size(n->vf);
+	EXPECT_LT(0, before);
+	while (n->queues < 4) {
+		nvme_create_queue(n, 8, 8);
+		size = vf_mig_data_size(n->vf);
+		EXPECT_LT(before, size);
+		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd));
+		ASSERT_EQ(0, stream_read(&s, fd, 65536));
+		EXPECT_EQ(size, s.len);
+		free(s.data);
+		close(fd);
+		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+		before = size;
+	}
+	io_check(n);
+}
+
+TEST_HARNESS_MAIN
