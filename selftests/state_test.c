@@ -63,27 +63,6 @@ static bool supported(int flags, unsigned int state)
 	return !is_precopy(state) || (flags & VFIO_MIGRATION_PRE_COPY);
 }
 
-/* Does the data_fd of @from live on in @to? */
-static bool same_stream(unsigned int from, unsigned int to)
-{
-	return from == to || (is_precopy(from) &&
-		(is_precopy(to) || to == VFIO_DEVICE_STATE_STOP_COPY));
-}
-
-/* -EINVAL if there is no way, which is so out of RESUMING without a stream. */
-static int arc(int flags, unsigned int from, unsigned int to)
-{
-	if (to >= STATES || to == VFIO_DEVICE_STATE_ERROR ||
-	    !supported(flags, to))
-		return -EINVAL;
-	if (from == to)
-		return 0;
-	if (from == VFIO_DEVICE_STATE_RESUMING ||
-	    (from == VFIO_DEVICE_STATE_STOP_COPY && is_precopy(to)))
-		return -EINVAL;
-	return 0;
-}
-
 /* read() or write(), whichever suits; 0 or -errno */
 static int touch(int fd)
 {
@@ -106,39 +85,6 @@ TEST_F(state, features)
 	EXPECT_TRUE(self->flags & VFIO_MIGRATION_STOP_COPY);
 	EXPECT_TRUE(self->flags & VFIO_MIGRATION_P2P);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
-}
-
-/* Each way that there is, and each that there is not. */
-TEST_F_TIMEOUT(state, arcs, 90)
-{
-	unsigned int from, to;
-	int fd, old_fd, ret;
-
-	nvme_start(&self->n, 1, 8, 8);
-	for (from = VFIO_DEVICE_STATE_STOP; from < STATES; from++) {
-		if (!supported(self->flags, from))
-			continue;
-		for (to = 0; to <= STATES; to++) {
-			vf_reset(&self->vf);
-			ASSERT_EQ(0, vf_set_state(&self->vf, from, &old_fd));
-			ASSERT_EQ(from, vf_get_state(&self->vf));
-
-			ret = vf_set_state(&self->vf, to, &fd);
-			EXPECT_EQ(arc(self->flags, from, to), ret)
-				TH_LOG("from %u to %u", from, to);
-			EXPECT_EQ(ret ? from : to, vf_get_state(&self->vf))
-				TH_LOG("from %u to %u", from, to);
-			EXPECT_EQ(!ret && has_stream(to) &&
-				  !same_stream(from, to), fd >= 0)
-				TH_LOG("from %u to %u", from, to);
-			if (!ret && has_stream(from) && !same_stream(from, to))
-				EXPECT_EQ(-ENODEV, touch(old_fd))
-					TH_LOG("from %u to %u", from, to);
-			close(old_fd);
-			close(fd);
-		}
-		EXPECT_EQ(-EINVAL, vf_set_state(&self->vf, ~0U, NULL));
-	}
 }
 
 /* The same arcs over and over, while the guest works. */
