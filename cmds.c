@@ -7,6 +7,7 @@
  * nvme_submit_vf_cmd(), each with one line in the log.
  */
 
+#include <kunit/static_stub.h>
 #include <linux/align.h>
 #include <linux/nvme-vf.h>
 #include <linux/pci.h>
@@ -24,6 +25,9 @@ static int nvmevf_cmd_submit(struct pci_dev *pdev, const char *name,
 {
 	u32 dw0;
 	int ret;
+
+	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmd_submit, pdev, name, cmd, result,
+				   buf, len);
 
 	ret = nvme_submit_vf_cmd(pdev, &cmd->nvme, &dw0, buf, len);
 	if (ret && dw0)
@@ -151,3 +155,7 @@ int nvmevf_cmd_load_data(struct pci_dev *pdev, void *buf, u32 size)
 	return nvmevf_cmd_submit(pdev, "LOAD_DATA", &cmd, NULL, buf,
 				 ALIGN(size, sizeof(u32)));
 }
+
+#if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)
+#include "cmds_kunit.c"
+#endif

@@ -9,6 +9,7 @@
  * write() is the last call whose failure still stops a migration.
  */
 
+#include <kunit/static_stub.h>
 #include <linux/anon_inodes.h>
 #include <linux/crc32c.h>
 #include <linux/file.h>
@@ -208,6 +209,8 @@ u32 nvmevf_image_state_size(const struct nvmevf_image *image)
  */
 int nvmevf_image_load(struct pci_dev *pdev, struct nvmevf_image *image)
 {
+	KUNIT_STATIC_STUB_REDIRECT(nvmevf_image_load, pdev, image);
+
 	return nvmevf_cmd_load_data(pdev, nvmevf_image_state(image),
 				    image->state_size);
 }
@@ -951,3 +954,7 @@ int nvmevf_stream_close(struct nvmevf_stream *stream,
 	fput(stream->filp);
 	return error;
 }
+
+#if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)
+#include "stream_kunit.c"
+#endif
