@@ -15,19 +15,21 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define DEVICE	"/dev/nvme0n1"
-
 static void load_modules(void)
 {
 	FILE *list = fopen("/modules", "r");
 	char path[256];
 
 	while (list && fgets(path, sizeof(path), list)) {
+		const char *args = "";
 		int fd;
 
 		path[strcspn(path, "\n")] = '\0';
+		/* of several controllers all shall have work */
+		if (strstr(path, "nvme-core"))
+			args = "iopolicy=round-robin";
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
+		if (fd < 0 || syscall(SYS_finit_module, fd, args, 0))
 			printf("fail %s: %s\n", path, strerror(errno));
 		close(fd);
 	}
@@ -48,15 +50,22 @@ static void use_serial_port(const char *port)
 
 int main(void)
 {
+	char device[] = "/dev/nvme0n1";
+
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
 	use_serial_port("/dev/ttyS1");
 	load_modules();
 
-	/* ioload reports it if the namespace does not come. */
-	for (int i = 0; i < 300 && access(DEVICE, F_OK); i++)
-		usleep(100 * 1000);
+	/*
+	 * The first of several controllers to be ready names the namespace. ioload
+	 * reports it if the namespace does not come.
+	 */
+	for (int i = 0; i < 1200 && access(device, F_OK); i++) {
+		usleep(25 * 1000);
+		device[strlen("/dev/nvme")] = '0' + i % 4;
+	}
 	if (!fork()) {
-		execl("/ioload", "ioload", DEVICE, "0x2000000", "4096", NULL);
+		execl("/ioload", "ioload", device, "0x2000000", "4096", NULL);
 		_exit(127);
 	}
 	wait(NULL);

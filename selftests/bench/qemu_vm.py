@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# qemu_vm - what the scripts share that run QEMUs in the host VM
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+
+# The nested machines are emulated; only something that hangs takes this long.
+PATIENCE = 120
+DRIVER = "nvme-vfio-pci"
+MODULE = "nvme_vfio_pci"
+TRACING = "/sys/kernel/tracing"
+COMMANDS = {
+    "suspend": "suspend",
+    "query": "query_data_size",
+    "save": "save_data",
+    "load": "load_data",
+    "resume": "resume",
+}
+
+started = time.monotonic()
+
+
+class Failure(Exception):
+    pass
+
+
+def check(condition, reason):
+    if not condition:
+        raise Failure(reason)
+
+
+def say(text):
+    print(f"[{time.monotonic() - started:5.1f} s] {text}", flush=True)
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def read(path):
+    with open(path, errors="replace") as file:
+        return file.read()
+
+
+def bind(vf):
+    device = f"/sys/bus/pci/devices/{vf}"
+    write(f"{device}/driver_override", DRIVER)
+    if os.path.exists(f"{device}/driver"):
+        write(f"{device}/driver/unbind", vf)
+    write("/sys/bus/pci/drivers_probe", vf)
+    driver = os.path.basename(os.path.realpath(f"{device}/driver"))
+    check(driver == DRIVER, f"{vf} is not bound to {DRIVER}")
+
+
+class Vm:
+    """A QEMU with VFs. The guest reports through its second serial port."""
+
+    def __init__(self, name, vfs, *args):
+        self.name, self.vfs = name, vfs
+        self.events = []        # QMP's, by name
+        self.reports = []       # dicts of the guest's "io" and "end" lines
+        self.end = None
+        self.trouble = []       # its other lines: lost and corrupt blocks, errors
+        self.process = subprocess.Popen(
+            ["qemu-system-x86_64", "-name", name, "-accel", "kvm", "-cpu", "host",
+             "-M", "q35", "-smp", "2", "-m", "128M", "-nodefaults", "-no-user-config",
+             "-display", "none", "-no-reboot",
+             "-kernel", "vmlinuz", "-initrd", "initrd",
+             "-append", "console=ttyS0 loglevel=5 rdinit=/init panic=-1",
+             "-serial", f"file:{name}.console", "-serial", "stdio",
+             "-qmp", f"unix:{name}.qmp,server=on,wait=off",
+             *(arg for vf in vfs
+               for arg in ("-device", f"vfio-pci,host={vf},enable-migration=on")), *args],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(f"{name}.log", "w"),
+            text=True, errors="replace")
+        threading.Thread(target=self.listen, daemon=True).start()
+        self.qmp = None
+
+    def listen(self):
+        number = re.compile(r"(\w+)=(\d+)")
+        for line in self.process.stdout:
+            kind = line.split(" ", 1)[0]
+            # A line that was being sent during the migration is in two halves.
+            if kind in ("io", "end") and "longest_ms=" in line:
+                report = {key: int(value) for key, value in number.findall(line)}
+                if kind == "end":
+                    self.end = report
+                self.reports.append(report)
+            elif kind in ("fail", "lost", "corrupt", "error"):
+                self.trouble.append(line.strip())
+
+    def connect(self):
+        deadline = time.monotonic() + PATIENCE
+        connection = socket.socket(socket.AF_UNIX)
+        while True:
+            self.check_alive()
+            try:
+                connection.connect(f"{self.name}.qmp")
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                check(time.monotonic() < deadline, f"the {self.name} QEMU does not answer")
+                time.sleep(0.1)
+        self.qmp = connection.makefile("rw")
+        json.loads(self.qmp.readline())
+        self.execute("qmp_capabilities")
+
+    def execute(self, command, **arguments):
+        try:
+            self.qmp.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+            self.qmp.flush()
+            while True:
+                line = self.qmp.readline()
+                check(line, f"the {self.name} QEMU is gone: {self.last_words()}")
+                answer = json.loads(line)
+                if "error" in answer:
+                    raise Failure(f"{command}: {answer['error']['desc']}")
+                if "return" in answer:
+                    return answer["return"]
+                self.events.append(answer["event"])
+        except BrokenPipeError:
+            raise Failure(f"the {self.name} QEMU is gone: {self.last_words()}") from None
+
+    def last_words(self):
+        lines = read(f"{self.name}.log").strip().splitlines()
+        return lines[-1] if lines else "no message"
+
+    def check_alive(self):
+        check(self.process.poll() is None, f"the {self.name} QEMU ended: {self.last_words()}")
+
+    def check_guest(self):
+        """Fails as soon as the guest has seen something wrong."""
+        if self.trouble:
+            raise Failure(f"guest: {self.trouble[0].removeprefix('fail ')}")
+        self.check_alive()
+
+    def depth(self):
+        return max(report["in_flight"] for report in self.reports)
+
+    def progress(self):
+        if not self.reports:
+            say(f"{self.name} {' '.join(self.vfs)}: no I/O yet")
+            return
+        report = self.reports[-1]
+        say(f"{self.name} {' '.join(self.vfs)}: {report['ios']} I/Os, {report['in_flight']} in flight, "
+            f"lost {report['lost']}, corrupt {report['corrupt']}")
+
+    def wait_for(self, condition, what):
+        """Waits until @condition() holds, and shows how the guest is doing."""
+        deadline = time.monotonic() + PATIENCE
+        shown = time.monotonic()
+        while not condition():
+            self.check_guest()
+            check(time.monotonic() < deadline, f"{what} did not happen in {PATIENCE} s")
+            if time.monotonic() - shown > (2 if self.reports else 10):
+                self.progress()
+                shown = time.monotonic()
+            time.sleep(0.05)
+
+    def end_load(self):
+        """Has the guest verify every block, and returns its last report."""
+        self.process.stdin.write("end\n")
+        self.process.stdin.flush()
+        self.wait_for(lambda: self.end, "the guest's last report")
+        return self.end
+
+    def check_kernel(self):
+        """A guest that had to reset its controller got data back, but not its controller."""
+        for line in read(f"{self.name}.console").splitlines():
+            check(not re.search(r"nvme|I/O error|blocked for more than|BUG|Oops", line),
+                  f"guest's kernel: {line.strip()}")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+    def migrate_to(self, target, *capabilities, **parameters):
+        """Begins a migration to @target, which was started by receiver()."""
+        self.target = target
+        known = ("return-path", "switchover-ack", "pause-before-switchover")
+        capabilities = [{"capability": name, "state": name in ("return-path", *capabilities)}
+                        for name in known]
+        for vm in (self, target):
+            vm.execute("migrate-set-capabilities", capabilities=capabilities)
+        # All memory of a guest with a VF counts as dirty; it is sent in the blackout.
+        parameters = {"downtime-limit": 60000, "max-bandwidth": 1 << 40} | parameters
+        self.execute("migrate-set-parameters", **parameters)
+        self.execute("migrate", uri=f"unix:{target.name}.incoming")
+
+    def migration(self, *ends):
+        """Waits until the migration has come to one of @ends, and returns QEMU's account."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            state = self.execute("query-migrate")
+            if state["status"] in ends:
+                return state
+            over = state["status"] in ("completed", "failed", "cancelled")
+            check(not over and time.monotonic() < deadline,
+                  f"migration: {state['status']}: {state.get('error-desc', '')} "
+                  f"(target: {self.target.last_words()})")
+            time.sleep(0.05)
+
+
+def receiver(name, vfs):
+    return Vm(name, vfs, "-incoming", f"unix:{name}.incoming")
+
+
+class Trace:
+    """Times of the driver's commands and of the VFs' interrupts."""
+
+    def __init__(self):
+        if not os.path.exists(f"{TRACING}/trace"):
+            subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACING], check=True)
+        write(f"{TRACING}/trace_clock", "mono")
+        write(f"{TRACING}/buffer_size_kb", "16384")
+        probes = ""
+        for name, symbol in COMMANDS.items():
+            symbol = f"{MODULE}:nvmevf_cmd_{symbol}"
+            probes += f"p:nvmevf/{name} {symbol} vf=$arg1:x64\n"
+            probes += f"r:nvmevf/{name}_end {symbol} ret=$retval:s32\n"
+        probes += f"p:nvmevf/read {MODULE}:nvmevf_stream_read\n"
+        write(f"{TRACING}/tracing_on", "0")
+        write(f"{TRACING}/kprobe_events", probes)
+        write(f"{TRACING}/events/nvmevf/enable", "1")
+        write(f"{TRACING}/events/irq/irq_handler_entry/filter", 'name ~ "vfio-msi*"')
+        write(f"{TRACING}/events/irq/irq_handler_entry/enable", "1")
+
+    def start(self):
+        write(f"{TRACING}/trace", "")
+        write(f"{TRACING}/tracing_on", "1")
+
+    def stop(self):
+        write(f"{TRACING}/tracing_on", "0")
+        self.look()
+
+    def began(self, name):
+        """The VFs for which such commands have begun since start(), as pointers."""
+        self.look()
+        return [command[1] for command in self.commands if command[0] == name]
+
+    def at_source(self, name):
+        """How many of them were for a VF that was asked for its size: only sources are."""
+        sources = self.began("query")
+        return sum(vf in sources for vf in self.began(name))
+
+    def look(self):
+        self.commands = []      # [name, VF's pointer, start, end]
+        self.reads = []         # times at which state was asked for
+        self.interrupts = []    # (time, PCI address)
+        for line in read(f"{TRACING}/trace").splitlines():
+            event = re.search(r"\s(\d+\.\d+): (\w+): (.*)", line)
+            if not event:
+                continue
+            when, name, rest = float(event[1]) * 1000, event[2], event[3]
+            if name in COMMANDS:
+                self.commands.append([name, rest.split("vf=")[1], when, None])
+            elif name.endswith("_end"):
+                check(rest.endswith("ret=0"), f"the driver's {name[:-4]} failed: {rest}")
+                for command in self.commands:
+                    if command[0] == name[:-4] and command[3] is None:
+                        command[3] = when
+                        break
+            elif name == "read":
+                self.reads.append(when)
+            elif name == "irq_handler_entry":
+                self.interrupts.append((when, re.search(r"\(([\w:.]+)\)", rest)[1]))
+
+    def find(self, name, after=0.0, before=float("inf")):
+        return [c for c in self.commands
+                if c[0] == name and c[3] is not None and c[2] >= after and c[3] <= before]
