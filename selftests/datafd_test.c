@@ -498,8 +498,12 @@ TEST_F_TIMEOUT(datafd, two_writers, 60)
 			EXPECT_TRUE(loaded);
 		EXPECT_TRUE(is_verdict(w[0].ret));
 		EXPECT_TRUE(is_verdict(w[1].ret));
-		/* There is always something too much. */
-		EXPECT_TRUE(w[0].ret || w[1].ret);
+		/*
+		 * What is left of the other stream is too much. Without a load,
+		 * a piece that looks like an optional record may swallow it.
+		 */
+		if (loaded)
+			EXPECT_TRUE(w[0].ret || w[1].ret);
 		EXPECT_GT(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL));
 		EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(vf));
 		/* What is loaded is one of the two, whole. */
