@@ -71,3 +71,9 @@ hash_of() {
 			sort -z | xargs -0 sha256sum
 	) | sha256sum | cut -c1-16
 }
+
+# enter_root ROOT COMMAND...: chroot, with a /proc that is gone with the command
+enter_root() {
+	# shellcheck disable=SC2016 # for the inner shell
+	unshare --mount sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' "$@"
+}
