@@ -5,11 +5,8 @@
  * guest that runs.
  */
 #include <fcntl.h>
-#include <glob.h>
 #include <poll.h>
 #include <unistd.h>
-#include <linux/nvme_ioctl.h>
-#include <sys/ioctl.h>
 
 #include "kselftest_harness.h"
 #include "nvme.h"
@@ -336,80 +333,17 @@ TEST_F_TIMEOUT(arcs, roll_back, 120)
 	io_check(n);
 }
 
-static int admin_fd(void)
-{
-	char pattern[128], path[64];
-	glob_t found;
-
-	snprintf(pattern, sizeof(pattern),
-		 "/sys/bus/pci/devices/%s/physfn/nvme/nvme*", vf_bdf(0));
-	if (glob(pattern, 0, NULL, &found))
-		die("the PF has no driver");
-	snprintf(path, sizeof(path), "/dev%s", strrchr(found.gl_pathv[0], '/'));
-	globfree(&found);
-	return must(open(path, O_RDWR));
-}
-
-struct secondary {
-	__u16	id, primary;
-	__u8	online, rsvd[3];
-	__u16	vf, queues, vectors, rsvd2[9];
-};
-
-static int admin(int fd, __u8 opcode, __u32 cdw10, __u32 cdw11, void *data,
-		 size_t len)
-{
-	struct nvme_admin_cmd cmd = {
-		.opcode = opcode,
-		.cdw10 = cdw10,
-		.cdw11 = cdw11,
-		.addr = (uintptr_t)data,
-		.data_len = len,
-	};
-
-	return ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd);
-}
-
-static void get_secondaries(int fd, struct secondary *list)
-{
-	if (admin(fd, NVME_IDENTIFY, 0x15, 0, list, PAGE))
-		die("no Secondary Controller List");
-}
-
-#define VIRT_MGMT	0x1c
-
-/* A reset of the PF took the VFs offline, with all they had. */
-static void bring_back(int fd, const struct secondary *list)
-{
-	unsigned int count = *(const __u8 *)list, i;
-	struct secondary *now = calloc(1, PAGE);
-
-	get_secondaries(fd, now);
-	for (i = 1; i <= count; i++) {
-		if (!list[i].online || now[i].online)
-			continue;
-		if (admin(fd, VIRT_MGMT, list[i].id << 16 | 0x8, list[i].queues,
-			  NULL, 0) ||
-		    admin(fd, VIRT_MGMT, list[i].id << 16 | 0x108,
-			  list[i].vectors, NULL, 0) ||
-		    admin(fd, VIRT_MGMT, list[i].id << 16 | 0x9, 0, NULL, 0))
-			die("VF %u does not come online", list[i].vf);
-	}
-	free(now);
-}
-
 /* There is one way out of ERROR. */
 TEST_F_TIMEOUT(arcs, error, 60)
 {
-	struct secondary *list = calloc(1, PAGE);
 	struct vf *vf = &self->vf;
-	int fd = admin_fd();
 	unsigned int to;
+	struct pf pf;
 
-	get_secondaries(fd, list);
+	pf_open(&pf, vf->bdf);
 	guest_suspend(&self->n);
-	must(ioctl(fd, NVME_IOCTL_RESET));
-	bring_back(fd, list);
+	pf_reset(&pf);
+	pf_bring_back(&pf);
 
 	EXPECT_EQ(-ENODEV, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(vf));
@@ -432,8 +366,6 @@ TEST_F_TIMEOUT(arcs, error, 60)
 	guest_suspend(&self->n);
 	EXPECT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	io_check(&self->n);
-	close(fd);
-	free(list);
 }
 
 TEST_HARNESS_MAIN

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <unistd.h>
 #include <linux/iommufd.h>
-#include <linux/nvme_ioctl.h>
 #include <linux/pci_regs.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -35,23 +34,43 @@ bool vf_api_present(enum vf_api api)
 		       F_OK);
 }
 
-/* Sends a command to the PF; its status or -errno. */
-static int pf_admin(const char *bdf, struct nvme_admin_cmd *cmd)
+static int pf_device(const char *pf_bdf)
 {
-	char path[64], pattern[128];
+	char path[64], pattern[64];
 	glob_t found;
-	int fd, ret;
 
-	snprintf(pattern, sizeof(pattern),
-		 "/sys/bus/pci/devices/%s/physfn/nvme/nvme*", bdf);
+	snprintf(pattern, sizeof(pattern), "/sys/bus/pci/devices/%s/nvme/nvme*",
+		 pf_bdf);
 	if (glob(pattern, 0, NULL, &found))
-		die("%s: its PF has no driver", bdf);
+		die("%s has no driver", pf_bdf);
 	snprintf(path, sizeof(path), "/dev%s",
 		 strrchr(found.gl_pathv[0], '/'));
 	globfree(&found);
+	return must(open(path, O_RDWR));
+}
 
-	fd = must(open(path, O_RDONLY));
-	ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, cmd);
+static void link_name(char *name, size_t size, const char *path)
+{
+	char target[PATH_MAX];
+	ssize_t len = must(readlink(path, target, sizeof(target) - 1));
+
+	target[len] = '\0';
+	snprintf(name, size, "%s", strrchr(target, '/') + 1);
+}
+
+static void find_pf(struct pf *pf, const char *vf_bdf)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/physfn", vf_bdf);
+	link_name(pf->bdf, sizeof(pf->bdf), path);
+}
+
+int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd)
+{
+	int fd = pf_device(pf->bdf);
+	int ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, cmd);
+
 	if (ret < 0)
 		ret = -errno;
 	close(fd);
@@ -67,8 +86,10 @@ bool vf_firmware_migrates(const char *bdf)
 		.addr = (uintptr_t)id,
 		.data_len = sizeof(id),
 	};
+	struct pf pf;
 
-	if (pf_admin(bdf, &cmd))
+	find_pf(&pf, bdf);
+	if (pf_admin(&pf, &cmd))
 		die("%s: Identify Controller of its PF failed", bdf);
 	return id[3072] == 1;
 }
@@ -76,16 +97,14 @@ bool vf_firmware_migrates(const char *bdf)
 /* Counted from 1, as the PF does. */
 static int vf_index(const char *bdf)
 {
-	char path[64], target[PATH_MAX];
-	ssize_t len;
+	char path[64], name[16];
 	int i;
 
 	for (i = 0; ; i++) {
 		snprintf(path, sizeof(path),
 			 "/sys/bus/pci/devices/%s/physfn/virtfn%d", bdf, i);
-		len = must(readlink(path, target, sizeof(target) - 1));
-		target[len] = '\0';
-		if (!strcmp(strrchr(target, '/') + 1, bdf))
+		link_name(name, sizeof(name), path);
+		if (!strcmp(name, bdf))
 			return i + 1;
 	}
 }
@@ -99,8 +118,72 @@ bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
 		.cdw11 = vf_index(bdf) | command << 16 | (__u32)fault << 24,
 		.cdw12 = value,
 	};
+	struct pf pf;
 
-	return !pf_admin(bdf, &cmd);
+	find_pf(&pf, bdf);
+	return !pf_admin(&pf, &cmd);
+}
+
+struct secondary {
+	__u16	id, primary;
+	__u8	online, rsvd[3];
+	__u16	vf, queues, vectors, rsvd2[9];
+};
+
+static void get_secondaries(const struct pf *pf, void *list)
+{
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x06,		/* Identify */
+		.cdw10 = 0x15,		/* Secondary Controller List */
+		.addr = (uintptr_t)list,
+		.data_len = 4096,
+	};
+
+	if (pf_admin(pf, &cmd))
+		die("%s: no Secondary Controller List", pf->bdf);
+}
+
+void pf_open(struct pf *pf, const char *vf_bdf)
+{
+	find_pf(pf, vf_bdf);
+	get_secondaries(pf, pf->vfs);
+}
+
+void pf_reset(const struct pf *pf)
+{
+	int fd = pf_device(pf->bdf);
+
+	must(ioctl(fd, NVME_IOCTL_RESET));
+	close(fd);
+}
+
+static bool virt_mgmt(const struct pf *pf, const struct secondary *vf,
+		      __u32 action, __u32 count)
+{
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x1c,		/* Virtualization Management */
+		.cdw10 = vf->id << 16 | action,
+		.cdw11 = count,
+	};
+
+	return !pf_admin(pf, &cmd);
+}
+
+void pf_bring_back(const struct pf *pf)
+{
+	struct secondary was[4096 / sizeof(struct secondary)];
+	struct secondary now[4096 / sizeof(struct secondary)];
+	int i;
+
+	memcpy(was, pf->vfs, sizeof(was));
+	get_secondaries(pf, now);
+	/* The first entry is the number of the others. */
+	for (i = 1; i <= pf->vfs[0]; i++)
+		if (was[i].online && !now[i].online &&
+		    !(virt_mgmt(pf, &was[i], 0x008, was[i].queues) &&
+		      virt_mgmt(pf, &was[i], 0x108, was[i].vectors) &&
+		      virt_mgmt(pf, &was[i], 0x9, 0)))
+			die("VF %u does not come online", was[i].vf);
 }
 
 static void open_group(struct vf *vf, void *mem, size_t size)
@@ -112,14 +195,12 @@ static void open_group(struct vf *vf, void *mem, size_t size)
 		.iova = VF_IOVA,
 		.size = size,
 	};
-	char path[64], group[PATH_MAX];
-	ssize_t len;
+	char path[64], group[16];
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group",
 		 vf->bdf);
-	len = must(readlink(path, group, sizeof(group) - 1));
-	group[len] = '\0';
-	snprintf(path, sizeof(path), "/dev/vfio%s", strrchr(group, '/'));
+	link_name(group, sizeof(group), path);
+	snprintf(path, sizeof(path), "/dev/vfio/%s", group);
 
 	vf->iommu = must(open("/dev/vfio/vfio", O_RDWR));
 	vf->group = must(open(path, O_RDWR));

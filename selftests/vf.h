@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/nvme_ioctl.h>
 #include <linux/types.h>
 #include <linux/vfio.h>
 
@@ -85,6 +86,23 @@ enum vf_fault {
 /* False if the controller has no such faults, i.e. is another one. */
 bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
 	      __u32 value);
+
+/*
+ * The PF. A reset of it takes its VFs offline, with the queues and vectors that
+ * they had; what these were is remembered.
+ */
+struct pf {
+	char		bdf[16];
+	unsigned char	vfs[4096];	/* Secondary Controller List */
+};
+
+void pf_open(struct pf *pf, const char *vf_bdf);
+/* Sends an admin command; its status or -errno. */
+int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
+/* Resets the controller. */
+void pf_reset(const struct pf *pf);
+/* Gives the VFs what they had when the PF was opened. */
+void pf_bring_back(const struct pf *pf);
 
 void vf_open(struct vf *vf, const char *bdf, enum vf_api api, void *mem,
 	     size_t size);
