@@ -52,7 +52,12 @@ static void set_state(struct vf *vf, unsigned int state, int *data_fd)
 		    strerror(-ret));
 }
 
-static void check_frozen(struct nvme *n, const char *when)
+void guest_freeze(struct nvme *n)
+{
+	memcpy(n->frozen, n->mem, GUEST_MEM);
+}
+
+void guest_check_frozen(struct nvme *n, const char *when)
 {
 	if (memcmp(n->frozen, n->mem, GUEST_MEM))
 		die("%s: the guest's memory changed %s", n->vf->bdf, when);
@@ -67,14 +72,14 @@ void guest_save(struct nvme *n, struct stream *s)
 {
 	int fd, ret;
 
-	memcpy(n->frozen, n->mem, GUEST_MEM);
+	guest_freeze(n);
 	set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
 	set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 	ret = stream_read(s, fd, 65536);
 	if (ret)
 		die("%s: cannot save: %s", n->vf->bdf, strerror(-ret));
 	close(fd);
-	check_frozen(n, "while it was saved");
+	guest_check_frozen(n, "while it was saved");
 }
 
 void guest_load(struct nvme *n, struct vf *vf, const struct stream *s)
@@ -88,7 +93,7 @@ void guest_load(struct nvme *n, struct vf *vf, const struct stream *s)
 	set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
 	close(fd);
 	set_state(vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
-	check_frozen(n, "while it was loaded");
+	guest_check_frozen(n, "while it was loaded");
 	n->vf = vf;
 	set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 }
@@ -109,7 +114,7 @@ void guest_roll_back(struct nvme *n)
 {
 	set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
 	set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
-	check_frozen(n, "before it was resumed");
+	guest_check_frozen(n, "before it was resumed");
 	set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 }
 
@@ -273,6 +278,17 @@ void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
 		nvme_create_queue(n, sq_size, cq_size);
 }
 
+void nvme_lost(struct nvme *n)
+{
+	struct nvme_queue *q;
+	struct nvme_req *req;
+
+	for (q = n->queue->next; q; q = q->next)
+		for (req = q->req; req < q->req + q->sq_size; req++)
+			if (req->busy && req->io && req->opcode == NVME_WRITE)
+				n->seq[req->chunk] = 0;
+}
+
 bool nvme_shadow_doorbells(struct nvme *n)
 {
 	__u32 *shadow = guest_alloc(n, PAGE);
@@ -345,10 +361,15 @@ static unsigned int chunk_size(int chunk)
 	return (1 + chunk % 3) * PAGE;
 }
 
+static __u64 chunk_lba(struct nvme *n, int chunk)
+{
+	return (n->disk + (__u64)chunk * CHUNK_ROOM) / n->lba_size;
+}
+
 /* Each block begins with its LBA and number, and all of it depends on them. */
 static void fill(struct nvme *n, void *data, int chunk, __u32 seq)
 {
-	__u64 lba = (__u64)chunk * CHUNK_ROOM / n->lba_size;
+	__u64 lba = chunk_lba(n, chunk);
 	unsigned int words = n->lba_size / 8;
 	__u64 *word = data;
 	__u64 *end = data + chunk_size(chunk);
@@ -504,7 +525,7 @@ static void io_one(struct nvme *n, struct nvme_queue *q, __u8 opcode, int chunk)
 			req->data[random() % chunk_size(chunk)] ^= 1;
 			expected = NVME_COMPARE_FAILED;
 		}
-		sqe.cdw10 = chunk * CHUNK_ROOM / n->lba_size;
+		sqe.cdw10 = chunk_lba(n, chunk);
 		sqe.cdw12 = chunk_size(chunk) / n->lba_size - 1;
 		sqe.prp1 = iova(n, req->data);
 		sqe.prp2 = sqe.prp1 + PAGE;

@@ -118,9 +118,10 @@ struct nvme_queue {
 	struct nvme_req		req[NVME_DEPTH];
 };
 
-/* The part of the disk that tests use, in pieces of 1 to 3 pages. */
+/* The part of the disk that a guest uses, in pieces of 1 to 3 pages. */
 #define CHUNKS		64
 #define CHUNK_ROOM	(3 * PAGE)
+#define DISK_PART	(CHUNKS * CHUNK_ROOM)
 
 struct nvme {
 	struct vf		*vf;
@@ -133,6 +134,7 @@ struct nvme {
 	__u32			*shadow;	/* doorbells in memory, or NULL */
 	__u32			*event_index;
 	unsigned int		lba_size;
+	__u64			disk;		/* byte where its part begins */
 	__u32			next_seq;
 	__u32			seq[CHUNKS];		/* 0: not known */
 	bool			busy[CHUNKS];
@@ -149,6 +151,9 @@ void guest_save(struct nvme *n, struct stream *s);	/* to STOP_COPY */
 void guest_load(struct nvme *n, struct vf *vf, const struct stream *s);
 /* The whole of it. The VF that was left is reset. */
 void guest_move(struct nvme *n, struct vf *vf);
+/* What they go by, where it is done by hand. */
+void guest_freeze(struct nvme *n);
+void guest_check_frozen(struct nvme *n, const char *when);
 /* Back from STOP_COPY to RUNNING on the same VF. */
 void guest_roll_back(struct nvme *n);
 
@@ -161,6 +166,11 @@ void nvme_enable(struct nvme *n, unsigned int depth);
 /* The same, and as many I/O queues as can be had but at most @queues. */
 void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
 		unsigned int cq_size);
+/*
+ * What a guest knows when its controller was reset behind its back: whatever it
+ * had told it to do may be done or not. nvme_start() is next.
+ */
+void nvme_lost(struct nvme *n);
 /* Doorbells in memory for queues that come later; false if there are none. */
 bool nvme_shadow_doorbells(struct nvme *n);
 /* As many queues as have a vector of their own. */

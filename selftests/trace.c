@@ -104,3 +104,26 @@ char *trace_read(pid_t pid)
 	fclose(out);
 	return result;
 }
+
+static int kmsg = -1;
+
+void log_open(void)
+{
+	if (kmsg < 0)
+		kmsg = must(open("/dev/kmsg", O_RDONLY | O_NONBLOCK));
+	must(lseek(kmsg, 0, SEEK_END));
+}
+
+bool log_has(const char *text)
+{
+	char line[8192];
+	ssize_t len;
+
+	/* A line at a time; what was overwritten meanwhile is skipped. */
+	while ((len = read(kmsg, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
+		line[len > 0 ? len : 0] = '\0';
+		if (strstr(line, text))
+			return true;
+	}
+	return false;
+}

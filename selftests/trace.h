@@ -19,4 +19,8 @@ void trace_clear(void);
  */
 char *trace_read(pid_t pid);
 
+/* The kernel's log since log_open(): is @text in it? */
+void log_open(void);
+bool log_has(const char *text);
+
 #endif /* NVMEVF_TEST_TRACE_H */

@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <limits.h>
 #include <poll.h>
+#include <time.h>
 #include <unistd.h>
 #include <linux/iommufd.h>
 #include <linux/pci_regs.h>
@@ -14,15 +15,19 @@
 
 #include "vf.h"
 
+static const char *driver_name(void)
+{
+	return getenv("NVMEVF_DRIVER") ?: "nvme-vfio-pci";
+}
+
 const char *vf_bdf(unsigned int index)
 {
-	const char *driver = getenv("NVMEVF_DRIVER") ?: "nvme-vfio-pci";
 	const char *bdf = NULL;
 	char pattern[128];
 	glob_t found;
 
 	snprintf(pattern, sizeof(pattern),
-		 "/sys/bus/pci/drivers/%s/????:??:??.?", driver);
+		 "/sys/bus/pci/drivers/%s/????:??:??.?", driver_name());
 	if (!glob(pattern, 0, NULL, &found) && index < found.gl_pathc)
 		bdf = strrchr(found.gl_pathv[index], '/') + 1;
 	return bdf;
@@ -34,18 +39,36 @@ bool vf_api_present(enum vf_api api)
 		       F_OK);
 }
 
-static int pf_device(const char *pf_bdf)
+int sysfs_write(const char *path, const char *text)
 {
-	char path[64], pattern[64];
+	int fd = open(path, O_WRONLY), ret = 0;
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* Where sysfs has the nvme controller that is the PF. */
+static void find_controller(char *path, size_t size, const struct pf *pf)
+{
+	char pattern[64];
 	glob_t found;
 
 	snprintf(pattern, sizeof(pattern), "/sys/bus/pci/devices/%s/nvme/nvme*",
-		 pf_bdf);
+		 pf->bdf);
 	if (glob(pattern, 0, NULL, &found))
-		die("%s has no driver", pf_bdf);
-	snprintf(path, sizeof(path), "/dev%s",
-		 strrchr(found.gl_pathv[0], '/'));
+		die("%s has no driver", pf->bdf);
+	snprintf(path, size, "%s", found.gl_pathv[0]);
 	globfree(&found);
+}
+
+static int open_controller(const struct pf *pf)
+{
+	char sys[64], path[64];
+
+	find_controller(sys, sizeof(sys), pf);
+	snprintf(path, sizeof(path), "/dev%s", strrchr(sys, '/'));
 	return must(open(path, O_RDWR));
 }
 
@@ -68,7 +91,7 @@ static void find_pf(struct pf *pf, const char *vf_bdf)
 
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd)
 {
-	int fd = pf_device(pf->bdf);
+	int fd = open_controller(pf);
 	int ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, cmd);
 
 	if (ret < 0)
@@ -124,6 +147,17 @@ bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
 	return !pf_admin(&pf, &cmd);
 }
 
+void vf_no_faults(const char *bdf)
+{
+	static const enum vf_command commands[] = {
+		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		vf_fault(bdf, commands[i], VF_FAULT_NONE, 0);
+}
+
 struct secondary {
 	__u16	id, primary;
 	__u8	online, rsvd[3];
@@ -143,18 +177,105 @@ static void get_secondaries(const struct pf *pf, void *list)
 		die("%s: no Secondary Controller List", pf->bdf);
 }
 
+static void numvfs_path(char *path, size_t size, const struct pf *pf)
+{
+	snprintf(path, size, "/sys/bus/pci/devices/%s/sriov_numvfs", pf->bdf);
+}
+
+static void read_line(const char *path, char *line, int size)
+{
+	FILE *file = fopen(path, "r");
+
+	if (!file || !fgets(line, size, file))
+		die("%s: %s", path, strerror(errno));
+	line[strcspn(line, "\n")] = '\0';
+	fclose(file);
+}
+
 void pf_open(struct pf *pf, const char *vf_bdf)
 {
+	char path[64];
+
 	find_pf(pf, vf_bdf);
 	get_secondaries(pf, pf->vfs);
+	numvfs_path(path, sizeof(path), pf);
+	read_line(path, pf->numvfs, sizeof(pf->numvfs));
+}
+
+int pf_remove_vfs(const struct pf *pf)
+{
+	char path[64];
+
+	numvfs_path(path, sizeof(path), pf);
+	return sysfs_write(path, "0");
+}
+
+int pf_add_vfs(const struct pf *pf)
+{
+	char path[64];
+
+	numvfs_path(path, sizeof(path), pf);
+	return sysfs_write(path, pf->numvfs);
+}
+
+void pf_await_live(const struct pf *pf)
+{
+	time_t deadline = time(NULL) + 15;
+	char sys[64], path[128], state[16];
+
+	find_controller(sys, sizeof(sys), pf);
+	snprintf(path, sizeof(path), "%s/state", sys);
+	for (;;) {
+		read_line(path, state, sizeof(state));
+		if (!strcmp(state, "live"))
+			break;
+		if (time(NULL) > deadline)
+			die("%s is %s", sys, state);
+		usleep(1000);
+	}
+}
+
+static void set_parameter(const char *path, const char *value)
+{
+	int ret = sysfs_write(path, value);
+
+	if (ret)
+		die("%s to %s: %s", value, path, strerror(-ret));
+}
+
+void pf_set_timeout(const struct pf *pf, unsigned int seconds)
+{
+	char sys[64], path[128], text[16];
+
+	snprintf(text, sizeof(text), "%u", seconds);
+	set_parameter("/sys/module/nvme_core/parameters/admin_timeout", text);
+
+	/* Newer kernels have one for each controller, too. */
+	find_controller(sys, sizeof(sys), pf);
+	snprintf(path, sizeof(path), "%s/admin_timeout", sys);
+	snprintf(text, sizeof(text), "%u", 1000 * seconds);
+	if (!access(path, F_OK))
+		set_parameter(path, text);
 }
 
 void pf_reset(const struct pf *pf)
 {
-	int fd = pf_device(pf->bdf);
+	int fd = open_controller(pf);
 
 	must(ioctl(fd, NVME_IOCTL_RESET));
 	close(fd);
+}
+
+#define NVME_DRIVER	"/sys/bus/pci/drivers/nvme/"
+
+void pf_unbind(const struct pf *pf)
+{
+	set_parameter(NVME_DRIVER "unbind", pf->bdf);
+}
+
+void pf_bind(const struct pf *pf)
+{
+	set_parameter(NVME_DRIVER "bind", pf->bdf);
 }
 
 static bool virt_mgmt(const struct pf *pf, const struct secondary *vf,
@@ -169,15 +290,22 @@ static bool virt_mgmt(const struct pf *pf, const struct secondary *vf,
 	return !pf_admin(pf, &cmd);
 }
 
+void pf_offline(const struct pf *pf, const char *vf_bdf)
+{
+	const struct secondary *vfs = (const void *)pf->vfs;
+
+	/* The first entry is the number of the others. */
+	if (!virt_mgmt(pf, &vfs[vf_index(vf_bdf)], 0x7, 0))
+		die("%s does not go offline", vf_bdf);
+}
+
 void pf_bring_back(const struct pf *pf)
 {
-	struct secondary was[4096 / sizeof(struct secondary)];
+	const struct secondary *was = (const void *)pf->vfs;
 	struct secondary now[4096 / sizeof(struct secondary)];
 	int i;
 
-	memcpy(was, pf->vfs, sizeof(was));
 	get_secondaries(pf, now);
-	/* The first entry is the number of the others. */
 	for (i = 1; i <= pf->vfs[0]; i++)
 		if (was[i].online && !now[i].online &&
 		    !(virt_mgmt(pf, &was[i], 0x008, was[i].queues) &&
@@ -292,6 +420,16 @@ static void enable_irqs(struct vf *vf)
 	must(ioctl(vf->fd, VFIO_DEVICE_SET_IRQS, &irqs));
 }
 
+void vf_bind(const char *bdf)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override",
+		 bdf);
+	set_parameter(path, driver_name());
+	set_parameter("/sys/bus/pci/drivers_probe", bdf);
+}
+
 void vf_open(struct vf *vf, const char *bdf, enum vf_api api, void *mem,
 	     size_t size)
 {
@@ -331,6 +469,24 @@ void vf_reset(struct vf *vf)
 {
 	must(ioctl(vf->fd, VFIO_DEVICE_RESET));
 	enable_bus_master(vf);
+}
+
+int vf_request_fd(struct vf *vf)
+{
+	struct {
+		struct vfio_irq_set	set;
+		int			fd;
+	} irq = {
+		.set.argsz = sizeof(irq),
+		.set.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+			     VFIO_IRQ_SET_ACTION_TRIGGER,
+		.set.index = VFIO_PCI_REQ_IRQ_INDEX,
+		.set.count = 1,
+		.fd = must(eventfd(0, EFD_NONBLOCK)),
+	};
+
+	must(ioctl(vf->fd, VFIO_DEVICE_SET_IRQS, &irq));
+	return irq.fd;
 }
 
 bool vf_irq_pending(struct vf *vf, int vector, int timeout_ms)

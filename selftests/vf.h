@@ -65,6 +65,9 @@ bool vf_api_present(enum vf_api api);
 /* What byte 3072 of the PF's Identify Controller says. */
 bool vf_firmware_migrates(const char *bdf);
 
+/* 0 or -errno */
+int sysfs_write(const char *path, const char *text);
+
 /* Has the device model misbehave, as bench/qemu/lm.c.inc says at its beginning. */
 enum vf_command {
 	VF_QUERY	= 0xc4,
@@ -86,6 +89,7 @@ enum vf_fault {
 /* False if the controller has no such faults, i.e. is another one. */
 bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
 	      __u32 value);
+void vf_no_faults(const char *bdf);
 
 /*
  * The PF. A reset of it takes its VFs offline, with the queues and vectors that
@@ -93,21 +97,38 @@ bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
  */
 struct pf {
 	char		bdf[16];
+	char		numvfs[16];
 	unsigned char	vfs[4096];	/* Secondary Controller List */
 };
 
 void pf_open(struct pf *pf, const char *vf_bdf);
 /* Sends an admin command; its status or -errno. */
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
+/* How long an admin command may take; those that concern VFs, twice that. */
+void pf_set_timeout(const struct pf *pf, unsigned int seconds);
+/* Takes one VF away from whoever uses it. */
+void pf_offline(const struct pf *pf, const char *vf_bdf);
 /* Resets the controller. */
 void pf_reset(const struct pf *pf);
+/* From and to the nvme driver; returns when it is ready. */
+void pf_unbind(const struct pf *pf);
+void pf_bind(const struct pf *pf);
+/* Waits for a reset by the nvme driver to end. */
+void pf_await_live(const struct pf *pf);
+/* All VFs go, or as many as there were come; they have no driver. 0 or -errno */
+int pf_remove_vfs(const struct pf *pf);
+int pf_add_vfs(const struct pf *pf);
 /* Gives the VFs what they had when the PF was opened. */
 void pf_bring_back(const struct pf *pf);
 
+/* To the driver under test, from none. */
+void vf_bind(const char *bdf);
 void vf_open(struct vf *vf, const char *bdf, enum vf_api api, void *mem,
 	     size_t size);
 void vf_close(struct vf *vf);
 void vf_reset(struct vf *vf);
+/* An eventfd that tells that the host wants the VF back. */
+int vf_request_fd(struct vf *vf);
 bool vf_irq_pending(struct vf *vf, int vector, int timeout_ms);
 
 int vf_feature(struct vf *vf, __u32 feature, void *data, size_t size);

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What happens to the PF happens to its VFs, at whatever point of a migration they are.
+ */
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "nvme.h"
+#include "point.h"
+#include "trace.h"
+
+/* Seconds after which all is over at the latest. */
+#define BOUND	5
+
+/* Another guest on a VF of the same PF, busy. */
+struct sibling {
+	struct nvme	n;
+	struct vf	vf;
+	pthread_t	thread;
+	bool		stop;
+	bool		lost;		/* its controller was reset */
+	long long	stall_ms;	/* the longest time without a completion */
+	unsigned long	completed;
+};
+
+FIXTURE(pf_event)
+{
+	struct nvme n;
+	struct vf vf;
+	struct pf pf;
+	struct sibling sibling;
+	struct stream good;
+};
+
+FIXTURE_SETUP(pf_event)
+{
+	struct nvme *sibling = &self->sibling.n;
+	enum vf_api api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+
+	if (!vf_bdf(1))
+		SKIP(return, "less than two VFs are bound to the driver");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
+		SKIP(return, "the firmware cannot be made to misbehave");
+	vf_no_faults(vf_bdf(0));
+	pf_open(&self->pf, vf_bdf(0));
+
+	guest_init(&self->n);
+	vf_open(&self->vf, vf_bdf(0), api, self->n.mem, GUEST_MEM);
+	self->n.vf = &self->vf;
+	guest_init(sibling);
+	vf_open(&self->sibling.vf, vf_bdf(1), api, sibling->mem, GUEST_MEM);
+	sibling->vf = &self->sibling.vf;
+	sibling->disk = DISK_PART;
+
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	io_check(&self->n);
+	guest_suspend(&self->n);
+	guest_save(&self->n, &self->good);
+	guest_roll_back(&self->n);
+	nvme_start(sibling, NVME_QUEUES, 8, 8);
+	io_check(sibling);
+}
+
+FIXTURE_TEARDOWN(pf_event)
+{
+	vf_no_faults(vf_bdf(0));
+	vf_close(&self->vf);
+	vf_close(&self->sibling.vf);
+}
+
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	must(clock_gettime(CLOCK_MONOTONIC, &now));
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static void *sibling_work(void *arg)
+{
+	struct sibling *s = arg;
+	long long last = now_ms(), now;
+	struct nvme_queue *q;
+	unsigned int count;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+		for (count = 0, q = s->n.queue->next; q; q = q->next) {
+			io_submit(&s->n, q, 3);
+			nvme_ring(&s->n, q);
+			count += nvme_reap(&s->n, q);
+		}
+		now = now_ms();
+		if (now - last > s->stall_ms)
+			s->stall_ms = now - last;
+		if (count)
+			last = now;
+		__atomic_add_fetch(&s->completed, count, __ATOMIC_RELAXED);
+		if (nvme_read32(&s->n, NVME_CSTS) != NVME_CSTS_RDY) {
+			s->lost = true;
+			break;
+		}
+	}
+	return NULL;
+}
+
+static void sibling_start(struct sibling *s)
+{
+	s->stop = false;
+	s->lost = false;
+	s->stall_ms = 0;
+	s->completed = 0;
+	if (pthread_create(&s->thread, NULL, sibling_work, s))
+		die("no thread");
+}
+
+/* Waits for @count more completions. */
+static void sibling_await(struct sibling *s, unsigned int count)
+{
+	unsigned long want = __atomic_load_n(&s->completed, __ATOMIC_RELAXED) + count;
+	long long deadline = now_ms() + 1000 * BOUND;
+
+	while (__atomic_load_n(&s->completed, __ATOMIC_RELAXED) < want) {
+		if (now_ms() > deadline)
+			die("the sibling gets nothing done");
+		usleep(1000);
+	}
+}
+
+static void sibling_stop(struct sibling *s)
+{
+	__atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
+	pthread_join(s->thread, NULL);
+	if (!s->lost)
+		io_wait(&s->n);
+}
+
+/* After a reset of the PF: all that the guest was told is written is there. */
+static void go_on(struct nvme *n)
+{
+	nvme_lost(n);
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	io_check(n);
+}
+
+/* A saved state is good, whatever becomes of the VF. One that was not is none. */
+static void expect_stream(struct __test_metadata *_metadata, struct at *at,
+			  int error)
+{
+	struct stream s;
+	int ret;
+
+	if (at->point->state != VFIO_DEVICE_STATE_STOP_COPY)
+		return;
+	ret = stream_read(&s, at->fd, 4096);
+	if (at->point->command) {
+		EXPECT_EQ(error, ret);
+	} else {
+		EXPECT_EQ(0, ret);
+		free(s.data);
+	}
+}
+
+/* What the PF was told about a VF that does not run is void. */
+static void expect_lost(struct __test_metadata *_metadata, struct at *at)
+{
+	bool lost = !point_is_running(at->point) ||
+		    at->point->command == VF_SUSPEND;
+	unsigned int state = at->point->state;
+	struct vf *vf = at->vf;
+	int ret;
+
+	ret = point_leave(at, BOUND);
+	EXPECT_EQ(at->point->command && at->point->command != VF_SAVE ?
+		  -EINTR : 0, ret);
+	expect_stream(_metadata, at, -EINTR);
+
+	if (lost && at->point->next)
+		state = VFIO_DEVICE_STATE_ERROR;
+	EXPECT_EQ(state, vf_get_state(vf));
+	ret = vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	if (lost) {
+		EXPECT_EQ(state == VFIO_DEVICE_STATE_ERROR ? -EINVAL : -ENODEV,
+			  ret);
+		EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(vf));
+	} else {
+		EXPECT_EQ(0, ret);
+	}
+	EXPECT_EQ(lost, log_has("state of the VF unknown"));
+}
+
+struct event {
+	const char	*name;
+	void		(*happen)(const struct pf *pf, const struct vf *vf);
+	void		(*expect)(struct __test_metadata *_metadata,
+				  struct at *at);
+	/* What brings the PF or the VF back. */
+	void		(*undo)(const struct pf *pf, const struct vf *vf);
+	/* Siblings notice nothing before, or nothing at all. */
+	enum { LOST_BY_EVENT, LOST_BY_UNDO, NOT_LOST } sibling;
+	/* Which points. */
+	unsigned int	first, step;
+	int		bound;		/* seconds */
+};
+
+/* It happens at each point, and all is well again after a reset of the VF. */
+static void at_each_point(struct __test_metadata *_metadata,
+			  FIXTURE_DATA(pf_event) * self,
+			  const struct event *event)
+{
+	struct sibling *sibling = &self->sibling;
+	long long begin, took, longest = 0, stall = 0;
+	struct nvme *n = &self->n;
+	unsigned long done = 0;
+	unsigned int i, count = 0;
+	struct nvme_queue *q;
+	struct at at;
+
+	for (i = event->first; i < points_count; i += event->step, count++) {
+		for (q = n->queue->next; q; q = q->next) {
+			io_submit(n, q, 3);
+			nvme_ring(n, q);
+		}
+		sibling_start(sibling);
+		point_reach(&at, &points[i], &self->vf, &self->good);
+		sibling_await(sibling, 1);
+		guest_freeze(n);
+
+		log_open();
+		begin = now_ms();
+		event->happen(&self->pf, &self->vf);
+		event->expect(_metadata, &at);
+		took = now_ms() - begin;
+		if (took > longest)
+			longest = took;
+		if (!point_is_running(&points[i]))
+			guest_check_frozen(n, event->name);
+
+		if (event->sibling != LOST_BY_EVENT) {
+			sibling_await(sibling, 20);
+			EXPECT_FALSE(sibling->lost);
+		}
+		if (event->undo)
+			event->undo(&self->pf, &self->vf);
+		sibling_stop(sibling);
+		EXPECT_EQ(event->sibling != NOT_LOST, sibling->lost);
+		done += sibling->completed;
+		if (sibling->stall_ms > stall)
+			stall = sibling->stall_ms;
+
+		vf_no_faults(self->vf.bdf);
+		pf_bring_back(&self->pf);
+		vf_reset(&self->vf);
+		close(at.fd);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		go_on(n);
+		if (sibling->lost)
+			go_on(&sibling->n);
+		else
+			io_check(&sibling->n);
+		if (_metadata->exit_code == KSFT_FAIL) {
+			TH_LOG("at %s", points[i].name);
+			return;
+		}
+	}
+	TH_LOG("%s at %u points: longest %lld ms; sibling: %lu I/Os, longest stall %lld ms",
+	       event->name, count, longest, done, stall);
+	EXPECT_GT(1000 * event->bound, longest);
+}
+
+static void reset(const struct pf *pf, const struct vf *vf)
+{
+	pf_reset(pf);
+}
+
+TEST_F_TIMEOUT(pf_event, reset, 120)
+{
+	static const struct event event = {
+		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 1, BOUND
+	};
+
+	at_each_point(_metadata, self, &event);
+}
+
+static void unbind(const struct pf *pf, const struct vf *vf)
+{
+	pf_unbind(pf);
+}
+
+static void bind(const struct pf *pf, const struct vf *vf)
+{
+	pf_bind(pf);
+}
+
+/* VFs work without the driver of their PF, but do not migrate. */
+TEST_F_TIMEOUT(pf_event, unbind, 120)
+{
+	static const struct event event = {
+		"unbind", unbind, expect_lost, bind, LOST_BY_UNDO, 0, 1, BOUND
+	};
+
+	at_each_point(_metadata, self, &event);
+}
+
+static void rebind(const struct pf *pf, const struct vf *vf)
+{
+	pf_unbind(pf);
+	pf_bind(pf);
+}
+
+TEST_F_TIMEOUT(pf_event, rebind, 120)
+{
+	static const struct event event = {
+		"rebind", rebind, expect_lost, NULL, LOST_BY_EVENT, 0, 3, BOUND
+	};
+
+	at_each_point(_metadata, self, &event);
+}
+
+static void nothing(const struct pf *pf, const struct vf *vf)
+{
+}
+
+static void await_live(const struct pf *pf, const struct vf *vf)
+{
+	pf_await_live(pf);
+}
+
+/* The command is not answered, so the nvme driver resets the PF. */
+TEST_F_TIMEOUT(pf_event, timeout, 120)
+{
+	static const struct event event = {
+		/* The last points are those of commands, two of each. */
+		"timeout", nothing, expect_lost, await_live, LOST_BY_EVENT,
+		11, 2, 2 + BOUND
+	};
+
+	pf_set_timeout(&self->pf, 1);
+	at_each_point(_metadata, self, &event);
+	pf_set_timeout(&self->pf, 60);
+}
+
+static void offline(const struct pf *pf, const struct vf *vf)
+{
+	pf_offline(pf, vf->bdf);
+}
+
+static void online(const struct pf *pf, const struct vf *vf)
+{
+	pf_bring_back(pf);
+}
+
+/* The controller refuses the commands. The state stays what it was. */
+static void expect_refusal(struct __test_metadata *_metadata, struct at *at)
+{
+	struct vf *vf = at->vf;
+	int ret;
+
+	point_answer(at);
+	ret = point_leave(at, BOUND);
+	EXPECT_EQ(at->point->command && at->point->command != VF_SAVE ?
+		  -EIO : 0, ret);
+	expect_stream(_metadata, at, -EIO);
+
+	ret = vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	if (point_is_running(at->point)) {
+		EXPECT_EQ(0, ret);
+		EXPECT_EQ(-EIO, vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL));
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+	} else if (at->point->state == VFIO_DEVICE_STATE_RESUMING &&
+		   at->point->written != WHOLE_STREAM) {
+		EXPECT_GT(0, ret);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(vf));
+	} else {
+		EXPECT_EQ(-EIO, ret);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(vf));
+	}
+}
+
+TEST_F_TIMEOUT(pf_event, offline, 120)
+{
+	static const struct event event = {
+		"offline", offline, expect_refusal, online, NOT_LOST, 0, 1, BOUND
+	};
+
+	at_each_point(_metadata, self, &event);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The points of a migration at which something may happen. */
+#define _GNU_SOURCE
+#include <glob.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "point.h"
+
+#define STATE(s)	VFIO_DEVICE_STATE_##s
+
+const struct point points[] = {
+	{ "RUNNING", STATE(RUNNING) },
+	{ "PRE_COPY", STATE(PRE_COPY) },
+	{ "RUNNING_P2P", STATE(RUNNING_P2P) },
+	{ "PRE_COPY_P2P", STATE(PRE_COPY_P2P) },
+	{ "STOP", STATE(STOP) },
+	{ "STOP_COPY", STATE(STOP_COPY), .saved = true },
+	{ "STOP, saved", STATE(STOP), .saved = true },
+	{ "RESUMING, no stream", STATE(RESUMING) },
+	{ "RESUMING, half a stream", STATE(RESUMING), .written = 500 },
+	{ "RESUMING, loaded", STATE(RESUMING), .written = WHOLE_STREAM },
+	{ "QUERY_DATA_SIZE for PRE_COPY", STATE(RUNNING),
+	  .next = STATE(PRE_COPY), .command = VF_QUERY },
+	{ "SUSPEND", STATE(RUNNING),
+	  .next = STATE(RUNNING_P2P), .command = VF_SUSPEND },
+	{ "SUSPEND from PRE_COPY", STATE(PRE_COPY),
+	  .next = STATE(PRE_COPY_P2P), .command = VF_SUSPEND },
+	{ "QUERY_DATA_SIZE for STOP_COPY", STATE(STOP),
+	  .next = STATE(STOP_COPY), .command = VF_QUERY },
+	{ "QUERY_DATA_SIZE from PRE_COPY_P2P", STATE(PRE_COPY_P2P),
+	  .next = STATE(STOP_COPY), .command = VF_QUERY },
+	{ "SAVE_DATA", STATE(STOP_COPY), .command = VF_SAVE },
+	{ "LOAD_DATA", STATE(RESUMING), .command = VF_LOAD },
+	{ "LOAD_DATA to roll back", STATE(STOP), .saved = true,
+	  .next = STATE(RUNNING), .command = VF_LOAD },
+	{ "RESUME", STATE(STOP),
+	  .next = STATE(RUNNING), .command = VF_RESUME },
+	{ "RESUME to roll back", STATE(STOP), .saved = true,
+	  .next = STATE(RUNNING), .command = VF_RESUME },
+};
+
+const unsigned int points_count = sizeof(points) / sizeof(*points);
+
+bool point_is_running(const struct point *point)
+{
+	return point->state == VFIO_DEVICE_STATE_RUNNING ||
+	       point->state == VFIO_DEVICE_STATE_PRE_COPY;
+}
+
+static void go(struct at *at, unsigned int state)
+{
+	int fd, ret;
+
+	ret = vf_set_state(at->vf, state, &fd);
+	if (ret)
+		die("no way to %s: state %u: %s", at->point->name, state,
+		    strerror(-ret));
+	if (fd >= 0) {
+		close(at->fd);
+		at->fd = fd;
+	}
+}
+
+static void feed(struct at *at, size_t len)
+{
+	struct stream part = *at->stream;
+	int ret;
+
+	if (len < part.len)
+		part.len = len;
+	ret = stream_write(&part, at->fd, part.len);
+	if (ret)
+		die("no way to %s: %s", at->point->name, strerror(-ret));
+}
+
+static void *wait_for_command(void *arg)
+{
+	struct at *at = arg;
+
+	if (at->point->next)
+		at->ret = vf_set_state(at->vf, at->point->next, &at->new_fd);
+	else
+		at->ret = stream_write(at->stream, at->fd, at->stream->len);
+	return NULL;
+}
+
+/* Does a thread, of whatever process, sleep until a command ends? */
+static bool command_under_way(void)
+{
+	bool found = false;
+	char *text = NULL;
+	size_t i, room = 0;
+	glob_t tasks;
+	FILE *file;
+
+	if (glob("/proc/[0-9]*/task/[0-9]*/stack", 0, NULL, &tasks))
+		die("no stacks in /proc");
+	for (i = 0; i < tasks.gl_pathc && !found; i++) {
+		file = fopen(tasks.gl_pathv[i], "r");
+		if (!file)
+			continue;
+		if (getdelim(&text, &room, '\0', file) > 0)
+			found = strstr(text, "nvmevf_cmd_") &&
+				strstr(text, "blk_execute_rq");
+		fclose(file);
+	}
+	free(text);
+	globfree(&tasks);
+	return found;
+}
+
+void point_reach(struct at *at, const struct point *point, struct vf *vf,
+		 const struct stream *stream)
+{
+	time_t deadline = time(NULL) + 15;
+	struct pollfd pfd = { .events = POLLIN };
+
+	*at = (struct at){
+		.point = point,
+		.vf = vf,
+		.stream = stream,
+		.fd = -1,
+		.new_fd = -1,
+	};
+	if (point->command == VF_SAVE &&
+	    !vf_fault(vf->bdf, VF_SAVE, VF_FAULT_NEVER, 0))
+		die("%s: no fault", vf->bdf);
+	if (point->saved)
+		go(at, VFIO_DEVICE_STATE_STOP_COPY);
+	if (point->state != VFIO_DEVICE_STATE_RUNNING)
+		go(at, point->state);
+	if (point->saved && point->state == VFIO_DEVICE_STATE_STOP_COPY) {
+		pfd.fd = at->fd;
+		if (must(poll(&pfd, 1, 15000)) != 1)
+			die("no SAVE_DATA");
+	}
+	if (point->written)
+		feed(at, point->written);
+	if (!point->command)
+		return;
+
+	if (point->command != VF_SAVE) {
+		if (!vf_fault(vf->bdf, point->command, VF_FAULT_NEVER, 0))
+			die("%s: no fault", vf->bdf);
+		errno = pthread_create(&at->thread, NULL, wait_for_command, at);
+		if (errno)
+			die("no thread");
+	}
+	while (!command_under_way()) {
+		if (time(NULL) > deadline)
+			die("%s: the command is not sent", point->name);
+		usleep(1000);
+	}
+}
+
+void point_answer(struct at *at)
+{
+	if (at->point->command)
+		vf_fault(at->vf->bdf, at->point->command, VF_FAULT_NONE, 0);
+}
+
+int point_leave(struct at *at, int seconds)
+{
+	struct timespec deadline;
+
+	if (at->thread) {
+		clock_gettime(CLOCK_REALTIME, &deadline);
+		deadline.tv_sec += seconds;
+		if (pthread_timedjoin_np(at->thread, NULL, &deadline))
+			die("%s: does not come back in %d s", at->point->name,
+			    seconds);
+		at->thread = 0;
+	}
+	if (at->new_fd >= 0) {
+		close(at->fd);
+		at->fd = at->new_fd;
+		at->new_fd = -1;
+	}
+	return at->ret;
+}
