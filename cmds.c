@@ -61,6 +61,25 @@ int nvmevf_cmd_identify(struct pci_dev *pdev, struct nvme_id_ctrl *id)
 }
 
 /**
+ * nvmevf_cmd_identify_secondary() - Secondary Controller List of the PF
+ * @pdev: the VF
+ * @list: the first 127 VFs of the PF, with their resources
+ *
+ * Return: 0 or a negative errno.
+ */
+int nvmevf_cmd_identify_secondary(struct pci_dev *pdev,
+				  struct nvme_secondary_ctrl_list *list)
+{
+	union nvmevf_cmd cmd = {
+		.nvme.identify.opcode = nvme_admin_identify,
+		.nvme.identify.cns = NVME_ID_CNS_SCNDRY_CTRL_LIST,
+	};
+
+	return nvmevf_cmd_submit(pdev, "Identify Secondary Controller List",
+				 &cmd, NULL, list, sizeof(*list));
+}
+
+/**
  * nvmevf_cmd_query_data_size() - How large the state of the VF is
  * @pdev: the VF, running or suspended
  * @size: bytes that SAVE_DATA would return now, never 0, and not more than one

@@ -141,6 +141,21 @@ static void nvmevf_cmds_kunit_identify(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, seen->len, 4096);
 }
 
+static void nvmevf_cmds_kunit_identify_secondary(struct kunit *test)
+{
+	struct nvmevf_cmds_kunit *seen = test->priv;
+	struct nvme_secondary_ctrl_list *list;
+	u8 sqe[64] = { [0] = 0x06, [40] = 0x15 };
+
+	list = kunit_kzalloc(test, sizeof(*list), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, list);
+	KUNIT_EXPECT_EQ(test, nvmevf_cmd_identify_secondary(&seen->pdev, list), 0);
+	KUNIT_EXPECT_EQ(test, seen->sent, 1);
+	KUNIT_EXPECT_MEMEQ(test, seen->sqe, sqe, sizeof(sqe));
+	KUNIT_EXPECT_PTR_EQ(test, seen->buf, (void *)list);
+	KUNIT_EXPECT_EQ(test, seen->len, 4096);
+}
+
 static struct kunit_case nvmevf_cmds_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_cmds_kunit_query_data_size),
 	KUNIT_CASE(nvmevf_cmds_kunit_suspend),
@@ -149,6 +164,7 @@ static struct kunit_case nvmevf_cmds_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_cmds_kunit_load_data),
 	KUNIT_CASE(nvmevf_cmds_kunit_odd_sizes),
 	KUNIT_CASE(nvmevf_cmds_kunit_identify),
+	KUNIT_CASE(nvmevf_cmds_kunit_identify_secondary),
 	{ }
 };
 

@@ -20,15 +20,18 @@
 #include "compat.h"
 #include "stream.h"
 
+/* Optional Admin Command Support: Virtualization Management, with its lists */
+#define NVMEVF_OACS_VIRT_MGMT	BIT(7)
+
 struct nvmevf_device {
 	struct vfio_pci_core_device core_device;
 
 	/*
-	 * Protects the members up to epoch. It is held while commands run, and
-	 * the lock of a stream, under which user memory is copied, nests inside.
-	 * A reset comes with the memory_lock of vfio-pci-core held, which a page
-	 * fault of that copying may want. Therefore a reset takes no more than
-	 * reset_lock, and the next to take state_mutex carries it out.
+	 * Protects the members up to epoch. It is held while commands run. A
+	 * reset comes with the memory_lock of vfio-pci-core held, which the
+	 * guest waits for when it touches a register, and may be what ends
+	 * such a command. Therefore a reset takes no more than reset_lock, and
+	 * the next to take state_mutex carries it out.
 	 */
 	struct mutex state_mutex;
 	enum vfio_device_mig_state mig_state;
@@ -71,7 +74,7 @@ static int nvmevf_close_stream(struct nvmevf_device *nvmevf,
 
 static void nvmevf_forget_saved(struct nvmevf_device *nvmevf)
 {
-	nvmevf_image_free(nvmevf->saved);
+	nvmevf_image_put(nvmevf->saved);
 	nvmevf->saved = NULL;
 }
 
@@ -120,7 +123,7 @@ static int nvmevf_suspend(struct nvmevf_device *nvmevf)
 	 */
 	if (READ_ONCE(nvmevf->reset)) {
 		nvmevf_cmd_resume(pdev);
-		return -ECANCELED;
+		return -EAGAIN;
 	}
 
 	return 0;
@@ -142,10 +145,33 @@ static int nvmevf_resume(struct nvmevf_device *nvmevf)
 	return nvmevf_cmd_resume(pdev);
 }
 
+/* How many queue pairs the VF has been given, 0 when that can't be told. */
+static int nvmevf_queue_pairs(struct pci_dev *pdev, u16 *queue_pairs)
+{
+	struct nvme_secondary_ctrl_list *list;
+	unsigned int i;
+	int ret;
+
+	list = kzalloc(sizeof(*list), GFP_KERNEL);
+	if (!list)
+		return -ENOMEM;
+
+	ret = nvmevf_cmd_identify_secondary(pdev, list);
+	*queue_pairs = 0;
+	for (i = 0; !ret && i < min(list->num, ARRAY_SIZE(list->entry)); i++) {
+		if (le16_to_cpu(list->entry[i].vfn) == pci_iov_vf_id(pdev) + 1)
+			*queue_pairs = le16_to_cpu(list->entry[i].nvq);
+	}
+
+	kfree(list);
+	return ret;
+}
+
 static int nvmevf_identify(struct pci_dev *pdev,
 			   struct nvmevf_identity *identity)
 {
 	struct nvme_id_ctrl *id;
+	u16 queue_pairs = 0;
 	int ret;
 
 	id = kzalloc(sizeof(*id), GFP_KERNEL);
@@ -155,8 +181,10 @@ static int nvmevf_identify(struct pci_dev *pdev,
 	ret = nvmevf_cmd_identify(pdev, id);
 	if (!ret && id->vs[0] != NVME_VF_MIGRATION_SUPPORTED)
 		ret = -EOPNOTSUPP;
+	if (!ret && (le16_to_cpu(id->oacs) & NVMEVF_OACS_VIRT_MGMT))
+		ret = nvmevf_queue_pairs(pdev, &queue_pairs);
 	if (!ret)
-		nvmevf_identity_init(identity, pdev, id);
+		nvmevf_identity_init(identity, pdev, id, queue_pairs);
 
 	kfree(id);
 	return ret;
@@ -287,7 +315,7 @@ static struct file *nvmevf_step(struct nvmevf_device *nvmevf,
 	case NVMEVF_ARC(STOP_COPY, STOP):
 		/* A VF whose SAVE_DATA was refused is suspended and no more. */
 		ret = nvmevf_close_stream(nvmevf, &nvmevf->saved);
-		if (ret != -EINTR && ret != -ENODEV)
+		if (ret != -ECANCELED && ret != -ENODEV)
 			ret = 0;
 		return ERR_PTR(ret);
 
@@ -337,8 +365,8 @@ static bool nvmevf_is_lost(struct nvmevf_device *nvmevf,
 			   enum vfio_device_mig_state next, int error)
 {
 	if (nvmevf_is_running(nvmevf->mig_state))
-		return error == -EINTR && !nvmevf_is_running(next);
-	return error == -EINTR || error == -ENODEV;
+		return error == -ECANCELED && !nvmevf_is_running(next);
+	return error == -ECANCELED || error == -ENODEV;
 }
 
 static struct file *nvmevf_set_state(struct vfio_device *core_vdev,

@@ -17,6 +17,7 @@
 #include <linux/nvme-vf.h>
 #include <linux/pci.h>
 #include <linux/poll.h>
+#include <linux/refcount.h>
 #include <linux/sizes.h>
 #include <linux/vfio.h>
 #include <linux/vmalloc.h>
@@ -51,8 +52,9 @@ struct nvmevf_image_tail {
 static_assert(sizeof(struct nvmevf_image_head) <= PAGE_SIZE);
 
 struct nvmevf_image {
-	u32	state_size;
-	void	*mem;
+	refcount_t	refs;
+	u32		state_size;
+	void		*mem;
 };
 
 enum nvmevf_phase {
@@ -74,10 +76,16 @@ struct nvmevf_stream {
 	bool			dead;
 
 	/*
-	 * Protects what follows. Nests inside the state mutex and is held while
-	 * user memory is copied and while LOAD_DATA runs, so a reset must never
-	 * take it. Exception: save_work owns image, phase and error in the phase
-	 * NVMEVF_SAVING, and ends that with a release of phase.
+	 * One read() or write() at a time. It is held while user memory is
+	 * copied, which can take forever, so nothing else may wait for it.
+	 */
+	struct mutex		io_lock;
+
+	/*
+	 * Protects what follows. Nests inside io_lock and the state mutex; held
+	 * while LOAD_DATA runs, but not while user memory is copied. Exception:
+	 * save_work owns image, phase and error in the phase NVMEVF_SAVING, and
+	 * ends that with a release of phase.
 	 */
 	struct mutex		lock;
 	enum nvmevf_phase	phase;
@@ -101,9 +109,11 @@ struct nvmevf_stream {
  * @identity: to be filled in, except for the state's size
  * @pdev: the VF
  * @id: Identify Controller of its PF
+ * @queue_pairs: of the VF, 0 when not known
  */
 void nvmevf_identity_init(struct nvmevf_identity *identity,
-			  struct pci_dev *pdev, const struct nvme_id_ctrl *id)
+			  struct pci_dev *pdev, const struct nvme_id_ctrl *id,
+			  u16 queue_pairs)
 {
 	*identity = (struct nvmevf_identity) {
 		.magic = cpu_to_le64(NVMEVF_STREAM_MAGIC),
@@ -113,6 +123,7 @@ void nvmevf_identity_init(struct nvmevf_identity *identity,
 		.subsystem_vendor = cpu_to_le16(pdev->subsystem_vendor),
 		.subsystem_device = cpu_to_le16(pdev->subsystem_device),
 		.msix_vectors = cpu_to_le16(max(pci_msix_vec_count(pdev), 0)),
+		.queue_pairs = cpu_to_le16(queue_pairs),
 	};
 	memcpy(identity->model, id->mn, sizeof(identity->model));
 	memcpy(identity->firmware, id->fr, sizeof(identity->firmware));
@@ -165,9 +176,11 @@ struct nvmevf_image *nvmevf_image_alloc(u32 state_size)
 	if (!image)
 		return NULL;
 
+	refcount_set(&image->refs, 1);
 	image->state_size = state_size;
 	image->mem = __vmalloc(PAGE_SIZE + nvmevf_stream_size(state_size),
-			       GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+			       GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+			       __GFP_NOWARN);
 	if (!image->mem) {
 		kfree(image);
 		return NULL;
@@ -176,13 +189,20 @@ struct nvmevf_image *nvmevf_image_alloc(u32 state_size)
 	return image;
 }
 
+static struct nvmevf_image *nvmevf_image_get(struct nvmevf_image *image)
+{
+	if (image)
+		refcount_inc(&image->refs);
+	return image;
+}
+
 /**
- * nvmevf_image_free() - Free an image
+ * nvmevf_image_put() - Free an image, as soon as nobody copies it any more
  * @image: the image or NULL
  */
-void nvmevf_image_free(struct nvmevf_image *image)
+void nvmevf_image_put(struct nvmevf_image *image)
 {
-	if (!image)
+	if (!image || !refcount_dec_and_test(&image->refs))
 		return;
 
 	vfree(image->mem);
@@ -262,18 +282,25 @@ static enum nvmevf_phase nvmevf_stream_phase(struct nvmevf_stream *stream)
 	return smp_load_acquire(&stream->phase);
 }
 
+/* Of the data_fd -EAGAIN says that there will be more to read. */
+static int nvmevf_stream_errno(int error)
+{
+	return error == -EAGAIN ? -EIO : error;
+}
+
 static void nvmevf_stream_save_work(struct work_struct *work)
 {
 	struct nvmevf_stream *stream =
 		container_of(work, struct nvmevf_stream, save_work);
 	struct nvmevf_image *image = stream->image;
+	int ret;
 
-	stream->error = nvmevf_cmd_save_data(stream->pdev,
-					     nvmevf_image_state(image),
-					     image->state_size);
-	if (!stream->error)
+	ret = nvmevf_cmd_save_data(stream->pdev, nvmevf_image_state(image),
+				   image->state_size);
+	if (!ret)
 		nvmevf_image_finish(image);
 
+	stream->error = nvmevf_stream_errno(ret);
 	nvmevf_stream_set_phase(stream, NVMEVF_SAVED);
 	wake_up_all(&stream->wait);
 }
@@ -285,6 +312,7 @@ static bool nvmevf_stream_readable(struct nvmevf_stream *stream)
 	       nvmevf_stream_phase(stream) != NVMEVF_SAVING;
 }
 
+/* Takes both locks, when there is something to read. */
 static int nvmevf_stream_lock_readable(struct nvmevf_stream *stream,
 				       bool nonblock)
 {
@@ -298,12 +326,14 @@ static int nvmevf_stream_lock_readable(struct nvmevf_stream *stream,
 		if (ret)
 			return ret;
 
-		ret = mutex_lock_interruptible(&stream->lock);
+		ret = mutex_lock_interruptible(&stream->io_lock);
 		if (ret)
 			return ret;
+		mutex_lock(&stream->lock);
 		if (nvmevf_stream_readable(stream))
 			return 0;
 		mutex_unlock(&stream->lock);
+		mutex_unlock(&stream->io_lock);
 	}
 }
 
@@ -311,6 +341,8 @@ static ssize_t nvmevf_stream_read(struct file *filp, char __user *buf,
 				  size_t len, loff_t *ppos)
 {
 	struct nvmevf_stream *stream = filp->private_data;
+	struct nvmevf_image *image;
+	unsigned long left;
 	void *from;
 	size_t end;
 	ssize_t ret;
@@ -339,16 +371,27 @@ static ssize_t nvmevf_stream_read(struct file *filp, char __user *buf,
 	}
 
 	len = min(len, end - stream->pos);
-	from = (void *)nvmevf_image_head(stream->image) + stream->pos;
-	if (copy_to_user(buf, from, len)) {
+	image = nvmevf_image_get(stream->image);
+	from = (void *)nvmevf_image_head(image) + stream->pos;
+
+	/* The stream may move on or die meanwhile, but not the image. */
+	mutex_unlock(&stream->lock);
+	left = copy_to_user(buf, from, len);
+	mutex_lock(&stream->lock);
+	nvmevf_image_put(image);
+
+	if (left) {
 		ret = -EFAULT;
-		goto out_unlock;
+	} else if (READ_ONCE(stream->dead)) {
+		ret = -ENODEV;
+	} else {
+		WRITE_ONCE(stream->pos, stream->pos + len);
+		ret = len;
 	}
-	WRITE_ONCE(stream->pos, stream->pos + len);
-	ret = len;
 
 out_unlock:
 	mutex_unlock(&stream->lock);
+	mutex_unlock(&stream->io_lock);
 	return ret;
 }
 
@@ -416,8 +459,9 @@ static int nvmevf_stream_release(struct inode *inode, struct file *filp)
 {
 	struct nvmevf_stream *stream = filp->private_data;
 
-	nvmevf_image_free(stream->image);
+	nvmevf_image_put(stream->image);
 	mutex_destroy(&stream->lock);
+	mutex_destroy(&stream->io_lock);
 	kfree(stream);
 	return 0;
 }
@@ -486,6 +530,15 @@ static int nvmevf_stream_check_identity(struct nvmevf_stream *stream)
 					    "of a VF with %u vectors, not %u",
 					    le16_to_cpu(peer->msix_vectors),
 					    le16_to_cpu(own->msix_vectors));
+	if (own->queue_pairs &&
+	    le16_to_cpu(peer->queue_pairs) > le16_to_cpu(own->queue_pairs))
+		return nvmevf_stream_refuse(stream, -EINVAL,
+					    "of a VF with %u queue pairs, not %u",
+					    le16_to_cpu(peer->queue_pairs),
+					    le16_to_cpu(own->queue_pairs));
+	if (memchr_inv(peer->rsvd, 0, sizeof(peer->rsvd)))
+		return nvmevf_stream_refuse(stream, -EINVAL,
+					    "reserved field of the identity is not 0");
 	if (le32_to_cpu(peer->state_size) > stream->max_state_size)
 		return nvmevf_stream_refuse(stream, -EFBIG,
 					    "%u bytes of state, but one command carries %u",
@@ -566,9 +619,9 @@ static int nvmevf_stream_end(struct nvmevf_stream *stream)
 					    stream->crc, crc);
 
 	ret = nvmevf_image_load(stream->pdev, stream->image);
-	nvmevf_image_free(stream->image);
+	nvmevf_image_put(stream->image);
 	stream->image = NULL;
-	return ret;
+	return nvmevf_stream_errno(ret);
 }
 
 /* Where the next bytes belong, and how many of them. */
@@ -678,14 +731,17 @@ static ssize_t nvmevf_stream_write(struct file *filp, const char __user *buf,
 				   size_t len, loff_t *ppos)
 {
 	struct nvmevf_stream *stream = filp->private_data;
+	struct nvmevf_image *image;
 	size_t written = 0, n;
+	unsigned long left;
 	void *to;
 	int ret;
 
-	ret = mutex_lock_interruptible(&stream->lock);
+	ret = mutex_lock_interruptible(&stream->io_lock);
 	if (ret)
 		return ret;
 
+	mutex_lock(&stream->lock);
 	if (READ_ONCE(stream->dead))
 		ret = -ENODEV;
 	else
@@ -701,22 +757,27 @@ static ssize_t nvmevf_stream_write(struct file *filp, const char __user *buf,
 
 		to = nvmevf_stream_want(stream, &n);
 		n = min(n, len - written);
-		if (copy_from_user(to, buf + written, n)) {
-			ret = -EFAULT;
-			break;
-		}
-		written += n;
+		image = nvmevf_image_get(stream->image);
 
-		/* The copy may have waited for long. */
-		if (READ_ONCE(stream->dead)) {
+		/* The stream may die meanwhile, but not what @to is in. */
+		mutex_unlock(&stream->lock);
+		left = copy_from_user(to, buf + written, n);
+		mutex_lock(&stream->lock);
+		nvmevf_image_put(image);
+
+		if (left) {
+			ret = -EFAULT;
+		} else if (READ_ONCE(stream->dead)) {
 			ret = -ENODEV;
-			break;
+		} else {
+			written += n;
+			ret = nvmevf_stream_got(stream, to, n);
+			stream->error = ret;
 		}
-		ret = nvmevf_stream_got(stream, to, n);
-		stream->error = ret;
 	}
 
 	mutex_unlock(&stream->lock);
+	mutex_unlock(&stream->io_lock);
 	if (ret == -EFAULT && written)
 		return written;
 	return ret ? ret : written;
@@ -764,6 +825,7 @@ nvmevf_stream_open(struct pci_dev *pdev, const struct nvmevf_identity *identity,
 	stream->identity = *identity;
 	init_waitqueue_head(&stream->wait);
 	INIT_WORK(&stream->save_work, nvmevf_stream_save_work);
+	mutex_init(&stream->io_lock);
 	mutex_init(&stream->lock);
 	return stream;
 }
@@ -789,7 +851,7 @@ nvmevf_stream_open_read(struct pci_dev *pdev,
 	stream = nvmevf_stream_open(pdev, identity, &nvmevf_stream_read_fops,
 				    O_RDONLY);
 	if (IS_ERR(stream)) {
-		nvmevf_image_free(image);
+		nvmevf_image_put(image);
 		return stream;
 	}
 
@@ -848,7 +910,7 @@ static void nvmevf_stream_set_image(struct nvmevf_stream *stream,
 	if (phase == NVMEVF_SAVED)
 		nvmevf_image_finish(image);
 	if (stream->image != image)
-		nvmevf_image_free(stream->image);
+		nvmevf_image_put(stream->image);
 	stream->image = image;
 	nvmevf_stream_set_phase(stream, phase);
 }
@@ -895,7 +957,7 @@ void nvmevf_stream_save_again(struct nvmevf_stream *stream,
  * nvmevf_stream_loaded() - Whether the VF has got its state
  * @stream: open to write
  *
- * Context: Process context, waits for a write() in another thread.
+ * Context: Process context, waits for LOAD_DATA in another thread.
  *
  * Return: 0; the error of the write() that failed; -EINVAL when the stream is
  * not complete.
@@ -930,7 +992,8 @@ void nvmevf_stream_kill(struct nvmevf_stream *stream)
  * @image: where to leave the image, if it was open to read and the state was
  *	saved, else NULL; may be NULL
  *
- * Context: Process context, waits for SAVE_DATA and for calls on the data_fd.
+ * Context: Process context, waits for SAVE_DATA or LOAD_DATA, but not for users
+ * of the data_fd: these may still copy what they have begun to.
  *
  * Return: 0 or the error of SAVE_DATA.
  */
@@ -947,7 +1010,7 @@ int nvmevf_stream_close(struct nvmevf_stream *stream,
 	if (image && stream->phase == NVMEVF_SAVED && !error)
 		*image = stream->image;
 	else
-		nvmevf_image_free(stream->image);
+		nvmevf_image_put(stream->image);
 	stream->image = NULL;
 	mutex_unlock(&stream->lock);
 

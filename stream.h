@@ -41,6 +41,8 @@ struct nvmevf_identity {
 	__le32	state_size;	/* bytes of STATE to expect */
 	__u8	model[40];	/* MN and FR of the PF's Identify Controller */
 	__u8	firmware[8];
+	__le16	queue_pairs;	/* 0: not known */
+	__u8	rsvd[6];
 };
 
 struct nvmevf_end {
@@ -56,10 +58,11 @@ struct nvmevf_stream;
 struct pci_dev;
 
 void nvmevf_identity_init(struct nvmevf_identity *identity,
-			  struct pci_dev *pdev, const struct nvme_id_ctrl *id);
+			  struct pci_dev *pdev, const struct nvme_id_ctrl *id,
+			  u16 queue_pairs);
 
 struct nvmevf_image *nvmevf_image_alloc(u32 state_size);
-void nvmevf_image_free(struct nvmevf_image *image);
+void nvmevf_image_put(struct nvmevf_image *image);
 u32 nvmevf_image_state_size(const struct nvmevf_image *image);
 int nvmevf_image_load(struct pci_dev *pdev, struct nvmevf_image *image);
 u64 nvmevf_stream_size(u32 state_size);

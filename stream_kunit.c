@@ -68,6 +68,7 @@ static int nvmevf_stream_kunit_init(struct kunit *test)
 		.msix_vectors = cpu_to_le16(5),
 		.model = "a model",
 		.firmware = "1.0",
+		.queue_pairs = cpu_to_le16(3),
 	};
 	test->priv = t;
 	kunit_activate_static_stub(test, nvmevf_image_load,
@@ -121,7 +122,7 @@ static void nvmevf_stream_kunit_add(struct nvmevf_stream_kunit *t, u32 type,
 /* IDENTITY as nvme.txt has it, not as the driver's structure does. */
 static void nvmevf_stream_kunit_add_identity(struct nvmevf_stream_kunit *t)
 {
-	u8 p[72] = { };
+	u8 p[80] = { };
 
 	memcpy(p, "NVMEVFLM", 8);
 	put_unaligned_le16(1, p + 8);
@@ -133,6 +134,7 @@ static void nvmevf_stream_kunit_add_identity(struct nvmevf_stream_kunit *t)
 	put_unaligned_le32(STATE_SIZE, p + 20);
 	memcpy(p + 24, "a model", 7);
 	memcpy(p + 64, "1.0", 3);
+	put_unaligned_le16(3, p + 72);
 	nvmevf_stream_kunit_add(t, 1, 0, sizeof(p), p);
 }
 
@@ -455,6 +457,21 @@ static void nvmevf_stream_kunit_firmware(struct kunit *test)
 	allow_firmware_mismatch = allowed;
 }
 
+static void nvmevf_stream_kunit_queue_pairs(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	nvmevf_stream_kunit_good(t);
+	t->identity.queue_pairs = cpu_to_le16(2);
+	nvmevf_stream_kunit_expect_refused(test, -EINVAL, "too few");
+
+	t->identity.queue_pairs = cpu_to_le16(4);
+	nvmevf_stream_kunit_expect_accepted(test);
+
+	t->identity.queue_pairs = 0;
+	nvmevf_stream_kunit_expect_accepted(test);
+}
+
 static void nvmevf_stream_kunit_load_fails(struct kunit *test)
 {
 	struct nvmevf_stream_kunit *t = test->priv;
@@ -550,6 +567,7 @@ static struct kunit_case nvmevf_stream_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_stream_kunit_order),
 	KUNIT_CASE(nvmevf_stream_kunit_optional),
 	KUNIT_CASE(nvmevf_stream_kunit_firmware),
+	KUNIT_CASE(nvmevf_stream_kunit_queue_pairs),
 	KUNIT_CASE(nvmevf_stream_kunit_load_fails),
 	KUNIT_CASE(nvmevf_stream_kunit_dead),
 	KUNIT_CASE(nvmevf_stream_kunit_written),

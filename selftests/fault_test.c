@@ -425,7 +425,7 @@ TEST_F(fault, reset_while_suspending)
 	vf_reset(n->vf);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_TRUE(WIFEXITED(status));
-	EXPECT_EQ(ECANCELED, WEXITSTATUS(status));
+	EXPECT_EQ(EAGAIN, WEXITSTATUS(status));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
 	no_faults();
 	memset(n->seq, 0, sizeof(n->seq));

@@ -223,6 +223,17 @@ static struct verdict identity_size_verdict(__u64 size, bool fix)
 	return fix ? taken : damaged;
 }
 
+/* Fewer than the target has are fine. */
+static struct verdict queue_pairs_verdict(const struct stream *s, bool fix)
+{
+	const struct nvmevf_identity *good_one = (void *)(good[0].data + IDENTITY_AT);
+	const struct nvmevf_identity *bad_one = (void *)(s->data + IDENTITY_AT);
+
+	if (bad_one->queue_pairs > good_one->queue_pairs)
+		return REFUSED_AS("of a VF with %u queue pairs");
+	return fix ? taken : damaged;
+}
+
 /* All but the state itself. */
 static const struct field {
 	const char	*name;
@@ -246,6 +257,8 @@ static const struct field {
 	FIELD(IDENTITY_AT, identity, state_size, NULL),
 	FIELD(IDENTITY_AT, identity, model, "of a model"),
 	FIELD(IDENTITY_AT, identity, firmware, "of firmware"),
+	FIELD(IDENTITY_AT, identity, queue_pairs, NULL),
+	FIELD(IDENTITY_AT, identity, rsvd, "reserved"),
 	FIELD(STATE_AT, record, type, "record type"),
 	FIELD(STATE_AT, record, flags, "record type %u with flags"),
 	FIELD(STATE_AT, record, length, NULL),
@@ -263,6 +276,8 @@ static struct verdict flip_verdict(const struct field *f, const struct stream *s
 		return REFUSED_AS(f->text);
 	if (!strcmp(f->name, "end.crc32c"))
 		return fix ? taken : damaged;
+	if (!strcmp(f->name, "identity.queue_pairs"))
+		return queue_pairs_verdict(s, fix);
 	if (f->at < STATE_AT)
 		return identity_size_verdict(*(__u32 *)(s->data + f->at), fix);
 	return lie_verdict(&good[0], state_length(s), fix);
@@ -870,7 +885,7 @@ TEST_F_TIMEOUT(hostile, log, 120)
 		{ 0, 4, "record type 5 with flags 0x0 is not known" },
 		{ 0, 2, "record type 3 where 1 belongs" },
 		{ 4, 1, "record type 1 with flags 0x1" },
-		{ 8, 1, "record type 1 of 73 bytes, not 72" },
+		{ 8, 1, "record type 1 of 81 bytes, not 80" },
 		{ IDENTITY_AT, 1, "not of an NVMe VF, magic 0x4d4c4656454d564f" },
 		{ IDENTITY_AT + 8, 3, "version 2, not 1" },
 		{ IDENTITY_AT + 23, 0x80, "bytes of state, but one command carries " },

@@ -121,6 +121,7 @@ static void device(struct stream *s)		{ identity(s)->device++; }
 static void subvendor(struct stream *s)		{ identity(s)->subsystem_vendor++; }
 static void subdevice(struct stream *s)		{ identity(s)->subsystem_device++; }
 static void vectors(struct stream *s)		{ identity(s)->msix_vectors++; }
+static void queue_pairs(struct stream *s)	{ identity(s)->queue_pairs++; }
 static void model(struct stream *s)		{ identity(s)->model[39] ^= 1; }
 static void firmware(struct stream *s)		{ identity(s)->firmware[0] ^= 1; }
 static void huge(struct stream *s)		{ identity(s)->state_size = ~0; }
@@ -229,6 +230,7 @@ static const struct damage {
 	DAMAGE(subvendor, EINVAL),
 	DAMAGE(subdevice, EINVAL),
 	DAMAGE(vectors, EINVAL),
+	DAMAGE(queue_pairs, EINVAL),
 	DAMAGE(model, EINVAL),
 	DAMAGE(firmware, EINVAL),
 	DAMAGE(huge, EFBIG),

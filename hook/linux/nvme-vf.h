@@ -52,6 +52,42 @@ struct nvme_vf_command {
 	__u8			rsvd48[16];
 };
 
+/**
+ * struct nvme_secondary_ctrl - entry of the Secondary Controller List
+ * @scid: secondary controller identifier
+ * @pcid: primary controller identifier
+ * @scs: secondary controller state; bit 0: online
+ * @rsvd5: reserved
+ * @vfn: virtual function number, counted from 1
+ * @nvq: VQ flexible resources, i.e. queue pairs, that are assigned
+ * @nvi: VI flexible resources, i.e. interrupt vectors, that are assigned
+ * @rsvd14: reserved
+ */
+struct nvme_secondary_ctrl {
+	__le16			scid;
+	__le16			pcid;
+	__u8			scs;
+	__u8			rsvd5[3];
+	__le16			vfn;
+	__le16			nvq;
+	__le16			nvi;
+	__u8			rsvd14[18];
+};
+
+/**
+ * struct nvme_secondary_ctrl_list - Secondary Controller List, CNS 15h
+ * @num: number of entries
+ * @rsvd1: reserved
+ * @entry: by rising controller identifier
+ */
+struct nvme_secondary_ctrl_list {
+	__u8				num;
+	__u8				rsvd1[31];
+	struct nvme_secondary_ctrl	entry[127];
+};
+
+static_assert(sizeof(struct nvme_secondary_ctrl) == 32);
+static_assert(sizeof(struct nvme_secondary_ctrl_list) == NVME_IDENTIFY_DATA_SIZE);
 static_assert(sizeof(struct nvme_vf_command) == sizeof(struct nvme_command));
 static_assert(offsetof(struct nvme_vf_command, dptr) == 24);
 static_assert(offsetof(struct nvme_vf_command, vf_index) == 40);
