@@ -66,6 +66,7 @@ class Vm:
         self.events = []        # QMP's, by name
         self.reports = []       # dicts of the guest's "io" and "end" lines
         self.end = None
+        self.shutdown = None    # why, if QEMU said so
         self.trouble = []       # its other lines: lost and corrupt blocks, errors
         self.process = subprocess.Popen(
             ["qemu-system-x86_64", "-name", name, "-accel", "kvm", "-cpu", "host",
@@ -116,22 +117,31 @@ class Vm:
             self.qmp.flush()
             while True:
                 line = self.qmp.readline()
-                check(line, f"the {self.name} QEMU is gone: {self.last_words()}")
+                if not line:
+                    raise Failure(self.obituary())
                 answer = json.loads(line)
                 if "error" in answer:
                     raise Failure(f"{command}: {answer['error']['desc']}")
                 if "return" in answer:
                     return answer["return"]
                 self.events.append(answer["event"])
-        except BrokenPipeError:
-            raise Failure(f"the {self.name} QEMU is gone: {self.last_words()}") from None
+                if answer["event"] == "SHUTDOWN":
+                    self.shutdown = answer["data"]["reason"]
+        except (BrokenPipeError, ConnectionResetError):
+            raise Failure(self.obituary()) from None
 
     def last_words(self):
         lines = read(f"{self.name}.log").strip().splitlines()
         return lines[-1] if lines else "no message"
 
+    def obituary(self):
+        status = self.process.wait(PATIENCE)
+        return (f"the {self.name} QEMU ended with status {status}, reason "
+                f"{self.shutdown or 'not known'}: {self.last_words()}")
+
     def check_alive(self):
-        check(self.process.poll() is None, f"the {self.name} QEMU ended: {self.last_words()}")
+        if self.process.poll() is not None:
+            raise Failure(self.obituary())
 
     def check_guest(self):
         """Fails as soon as the guest has seen something wrong."""
