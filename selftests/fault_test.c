@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -61,14 +60,6 @@ FIXTURE_TEARDOWN(fault)
 	no_faults();
 	vf_close(&self->vf[0]);
 	vf_close(&self->vf[1]);
-}
-
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	must(clock_gettime(CLOCK_MONOTONIC, &now));
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
 /* What the IDENTITY record promises, and what the STATE record has. */

@@ -55,50 +55,6 @@ static struct vf *other(struct nvme *n, struct vf *pair)
 	return &pair[n->vf == pair];
 }
 
-static void ring_all(struct nvme *n)
-{
-	struct nvme_queue *q;
-
-	for (q = n->queue->next; q; q = q->next)
-		nvme_ring(n, q);
-}
-
-/*
- * Leaves commands in all conditions behind: completed but not consumed; on their
- * way; in the queue without the doorbell having been rung.
- */
-static void leave_work(struct nvme *n)
-{
-	struct nvme_queue *q;
-
-	for (q = n->queue->next; q; q = q->next) {
-		if (!io_submit(n, q, random() % 4))
-			continue;
-		nvme_ring(n, q);
-		nvme_await(q, 1);
-	}
-	for (q = n->queue->next; q; q = q->next) {
-		io_submit(n, q, random() % 4);
-		nvme_ring(n, q);
-	}
-	for (q = n->queue->next; q; q = q->next)
-		io_submit(n, q, random() % 4);
-}
-
-/* What a vCPU may still do in RUNNING_P2P: consume, submit, ring. */
-static void work_while_suspended(struct nvme *n)
-{
-	struct nvme_queue *q;
-
-	for (q = n->queue->next; q; q = q->next) {
-		if (random() % 2)
-			nvme_reap(n, q);
-		io_submit(n, q, random() % 4);
-		if (random() % 2)
-			nvme_ring(n, q);
-	}
-}
-
 /* Nothing happened yet: the controller is as after a reset, also there. */
 TEST_F(migration, disabled_controller)
 {
@@ -157,9 +113,9 @@ TEST_F(migration, busy_queue)
 
 	nvme_start(n, 1, 16, 16);
 	for (i = 0; i < 20; i++) {
-		leave_work(n);
+		io_leave(n);
 		guest_move(n, other(n, self->vf));
-		ring_all(n);
+		nvme_ring_all(n);
 		io_wait(n);
 	}
 	EXPECT_LT(16, n->queue[1].completed);
@@ -177,15 +133,15 @@ TEST_F_TIMEOUT(migration, busy_queues, 60)
 	EXPECT_LE(2, n->queues);
 	for (i = 0; i < 20; i++) {
 		from = n->vf;
-		leave_work(n);
+		io_leave(n);
 		guest_suspend(n);
-		work_while_suspended(n);
+		io_while_suspended(n);
 		guest_save(n, &s);
 		guest_load(n, other(n, self->vf), &s);
 		free(s.data);
 		vf_reset(from);
 		/* Every other time the work piles up. */
-		ring_all(n);
+		nvme_ring_all(n);
 		if (i % 2)
 			io_wait(n);
 	}
@@ -205,7 +161,7 @@ TEST_F(migration, doorbell_while_suspended)
 	guest_suspend(n);
 	for (q = n->queue->next; q; q = q->next)
 		EXPECT_EQ(7U, io_submit(n, q, 7));
-	ring_all(n);
+	nvme_ring_all(n);
 	guest_save(n, &s);
 	guest_load(n, other(n, self->vf), &s);
 	/* No doorbell is rung here. */
@@ -503,14 +459,14 @@ TEST_F_TIMEOUT(migration, shadow_doorbells, 60)
 	io_check(n);
 	for (i = 0; i < 20; i++) {
 		from = n->vf;
-		leave_work(n);
+		io_leave(n);
 		guest_suspend(n);
-		work_while_suspended(n);
+		io_while_suspended(n);
 		guest_save(n, &s);
 		guest_load(n, other(n, self->vf), &s);
 		free(s.data);
 		vf_reset(from);
-		ring_all(n);
+		nvme_ring_all(n);
 		if (i % 2)
 			io_wait(n);
 	}
@@ -552,9 +508,9 @@ TEST_F(migration, target_was_in_use)
 	io_check(&stranger);
 
 	nvme_start(n, 1, 4, 4);
-	leave_work(n);
+	io_leave(n);
 	guest_move(n, other(n, self->vf));
-	ring_all(n);
+	nvme_ring_all(n);
 	io_wait(n);
 	while (n->queues < stranger.queues)
 		nvme_create_queue(n, 8, 8);
@@ -574,13 +530,13 @@ TEST_F(migration, roll_back)
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
 	event = await_event(n);
 	for (i = 0; i < 10; i++) {
-		leave_work(n);
+		io_leave(n);
 		guest_suspend(n);
-		work_while_suspended(n);
+		io_while_suspended(n);
 		guest_save(n, &s);
 		guest_roll_back(n);
 		free(s.data);
-		ring_all(n);
+		nvme_ring_all(n);
 		io_wait(n);
 		for (q = n->queue->next; q; q = q->next) {
 			while (vf_irq_pending(n->vf, q->vector, 0))
@@ -594,9 +550,9 @@ TEST_F(migration, roll_back)
 	io_check(n);
 
 	/* The next attempt goes well. */
-	leave_work(n);
+	io_leave(n);
 	guest_move(n, other(n, self->vf));
-	ring_all(n);
+	nvme_ring_all(n);
 	io_wait(n);
 	EXPECT_EQ(0, cause_event(n));
 	EXPECT_EQ(0, nvme_finish(n, event, NULL));
@@ -612,7 +568,7 @@ TEST_F(migration, roll_back_unread)
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	for (i = 0; i < 6; i++) {
-		leave_work(n);
+		io_leave(n);
 		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY,
 					  &fd));
 		if (i % 3 == 1)
@@ -623,7 +579,7 @@ TEST_F(migration, roll_back_unread)
 					  NULL));
 		if (i % 3 != 2)
 			close(fd);
-		ring_all(n);
+		nvme_ring_all(n);
 		io_wait(n);
 	}
 	io_check(n);
@@ -638,7 +594,7 @@ TEST_F(migration, save_again)
 	int i, fd;
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	leave_work(n);
+	io_leave(n);
 	guest_suspend(n);
 	guest_save(n, &s);
 	for (i = 0; i < 3; i++) {
@@ -656,7 +612,7 @@ TEST_F(migration, save_again)
 	}
 	guest_load(n, other(n, self->vf), &s);
 	vf_reset(from);
-	ring_all(n);
+	nvme_ring_all(n);
 	io_wait(n);
 	io_check(n);
 }
@@ -670,7 +626,7 @@ TEST_F(migration, target_fails)
 	int fd;
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	leave_work(n);
+	io_leave(n);
 	guest_suspend(n);
 	guest_save(n, &s);
 	ASSERT_EQ(0, vf_set_state(other(n, self->vf), VFIO_DEVICE_STATE_RESUMING,
@@ -679,14 +635,14 @@ TEST_F(migration, target_fails)
 	ASSERT_EQ(0, stream_write(&s, fd, 65536));
 	vf_reset(other(n, self->vf));
 	guest_roll_back(n);
-	ring_all(n);
+	nvme_ring_all(n);
 	io_wait(n);
 	io_check(n);
 
-	leave_work(n);
+	io_leave(n);
 	guest_move(n, other(n, self->vf));
 	ASSERT_NE(from, n->vf);
-	ring_all(n);
+	nvme_ring_all(n);
 	io_wait(n);
 	io_check(n);
 }
@@ -698,12 +654,12 @@ TEST_F(migration, to_itself)
 	struct stream s;
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	leave_work(n);
+	io_leave(n);
 	guest_suspend(n);
 	guest_save(n, &s);
 	vf_reset(n->vf);
 	guest_load(n, n->vf, &s);
-	ring_all(n);
+	nvme_ring_all(n);
 	io_wait(n);
 	io_check(n);
 }

@@ -39,6 +39,8 @@ void guest_init(struct nvme *n)
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	n->frozen = must(mmap(NULL, GUEST_MEM, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	n->chunk = 65536;
+	n->data_fd = -1;
 	/* What an earlier process left on the disk has other numbers. */
 	n->next_seq = (getpid() << 16) + 1;
 }
@@ -63,22 +65,42 @@ void guest_check_frozen(struct nvme *n, const char *when)
 		die("%s: the guest's memory changed %s", n->vf->bdf, when);
 }
 
+void guest_precopy(struct nvme *n, struct stream *s)
+{
+	int ret;
+
+	set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY, &n->data_fd);
+	s->data = NULL;
+	s->len = 0;
+	ret = stream_read_on(s, n->data_fd, n->chunk);
+	if (ret != -ENOMSG)
+		die("%s: PRE_COPY ends with %d", n->vf->bdf, ret);
+}
+
 void guest_suspend(struct nvme *n)
 {
-	set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
+	set_state(n->vf, n->data_fd < 0 ? VFIO_DEVICE_STATE_RUNNING_P2P :
+		  VFIO_DEVICE_STATE_PRE_COPY_P2P, NULL);
 }
 
 void guest_save(struct nvme *n, struct stream *s)
 {
-	int fd, ret;
+	int ret;
 
 	guest_freeze(n);
-	set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
-	set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
-	ret = stream_read(s, fd, 65536);
+	if (n->data_fd < 0) {
+		s->data = NULL;
+		s->len = 0;
+		set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &n->data_fd);
+	} else {
+		set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, NULL);
+	}
+	ret = stream_read_on(s, n->data_fd, n->chunk);
 	if (ret)
 		die("%s: cannot save: %s", n->vf->bdf, strerror(-ret));
-	close(fd);
+	close(n->data_fd);
+	n->data_fd = -1;
 	guest_check_frozen(n, "while it was saved");
 }
 
@@ -87,7 +109,7 @@ void guest_load(struct nvme *n, struct vf *vf, const struct stream *s)
 	int fd, ret;
 
 	set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fd);
-	ret = stream_write(s, fd, 65536);
+	ret = stream_write(s, fd, n->chunk);
 	if (ret)
 		die("%s: cannot load: %s", vf->bdf, strerror(-ret));
 	set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
@@ -112,6 +134,12 @@ void guest_move(struct nvme *n, struct vf *vf)
 
 void guest_roll_back(struct nvme *n)
 {
+	if (n->data_fd >= 0) {
+		set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		close(n->data_fd);
+		n->data_fd = -1;
+		return;
+	}
 	set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
 	set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
 	guest_check_frozen(n, "before it was resumed");
@@ -337,6 +365,14 @@ void nvme_ring(struct nvme *n, struct nvme_queue *q)
 	doorbell(n, 2 * q->id, q->sq_tail);
 }
 
+void nvme_ring_all(struct nvme *n)
+{
+	struct nvme_queue *q;
+
+	for (q = n->queue->next; q; q = q->next)
+		nvme_ring(n, q);
+}
+
 /* Are there @count completions that were not consumed yet? */
 static bool completed(struct nvme_queue *q, unsigned int count)
 {
@@ -346,6 +382,15 @@ static bool completed(struct nvme_queue *q, unsigned int count)
 	/* Acquire: with the phase comes the rest of the completion. */
 	return (__atomic_load_n(&q->cq[last % q->cq_size].status,
 				__ATOMIC_ACQUIRE) & 1) == phase;
+}
+
+unsigned int nvme_completed(struct nvme_queue *q)
+{
+	unsigned int count = 0;
+
+	while (completed(q, count + 1))
+		count++;
+	return count;
 }
 
 void nvme_await(struct nvme_queue *q, unsigned int count)
@@ -444,6 +489,21 @@ unsigned int nvme_reap(struct nvme *n, struct nvme_queue *q)
 	if (count)
 		doorbell(n, 2 * q->id + 1, q->cq_head);
 	return count;
+}
+
+void nvme_reap_any(struct nvme *n)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+	unsigned int count = 0;
+	struct nvme_queue *q;
+
+	for (;;) {
+		for (q = n->queue->next; q; q = q->next)
+			count += nvme_reap(n, q);
+		if (count)
+			return;
+		pause_until(deadline, "I/O on any queue");
+	}
 }
 
 int nvme_finish(struct nvme *n, struct nvme_req *req, __u32 *result)
@@ -585,6 +645,37 @@ unsigned int io_submit(struct nvme *n, struct nvme_queue *q, unsigned int count)
 		io_one(n, q, opcode, chunk);
 	}
 	return i;
+}
+
+void io_leave(struct nvme *n)
+{
+	struct nvme_queue *q;
+
+	for (q = n->queue->next; q; q = q->next) {
+		if (!io_submit(n, q, random() % 4))
+			continue;
+		nvme_ring(n, q);
+		nvme_await(q, 1);
+	}
+	for (q = n->queue->next; q; q = q->next) {
+		io_submit(n, q, random() % 4);
+		nvme_ring(n, q);
+	}
+	for (q = n->queue->next; q; q = q->next)
+		io_submit(n, q, random() % 4);
+}
+
+void io_while_suspended(struct nvme *n)
+{
+	struct nvme_queue *q;
+
+	for (q = n->queue->next; q; q = q->next) {
+		if (random() % 2)
+			nvme_reap(n, q);
+		io_submit(n, q, random() % 4);
+		if (random() % 2)
+			nvme_ring(n, q);
+	}
 }
 
 void io_wait_queue(struct nvme *n, struct nvme_queue *q)

@@ -127,6 +127,8 @@ struct nvme {
 	struct vf		*vf;
 	unsigned char		*mem;
 	unsigned char		*frozen;	/* what mem was when it stopped */
+	size_t			chunk;		/* of the stream, to read and write */
+	int			data_fd;	/* of PRE_COPY, else -1 */
 	size_t			used;
 	/* The admin queue, and from queue->next on those for I/O. */
 	struct nvme_queue	queue[NVME_QUEUES];
@@ -146,7 +148,8 @@ void guest_init(struct nvme *n);
  * A migration, step by step. The VF must leave the guest's memory alone while it
  * is suspended; guest_save() and guest_load() look after that.
  */
-void guest_suspend(struct nvme *n);		/* to RUNNING_P2P */
+void guest_precopy(struct nvme *n, struct stream *s);	/* to PRE_COPY */
+void guest_suspend(struct nvme *n);	/* to RUNNING_P2P or PRE_COPY_P2P */
 void guest_save(struct nvme *n, struct stream *s);	/* to STOP_COPY */
 void guest_load(struct nvme *n, struct vf *vf, const struct stream *s);
 /* The whole of it. The VF that was left is reset. */
@@ -154,7 +157,7 @@ void guest_move(struct nvme *n, struct vf *vf);
 /* What they go by, where it is done by hand. */
 void guest_freeze(struct nvme *n);
 void guest_check_frozen(struct nvme *n, const char *when);
-/* Back from STOP_COPY to RUNNING on the same VF. */
+/* Back from STOP_COPY or PRE_COPY to RUNNING on the same VF. */
 void guest_roll_back(struct nvme *n);
 
 __u32 nvme_read32(struct nvme *n, int reg);
@@ -182,9 +185,14 @@ void nvme_delete_queue(struct nvme *n);
 /* Puts a command into the queue; the device does not know before the ring. */
 struct nvme_req *nvme_submit(struct nvme_queue *q, struct nvme_sqe sqe);
 void nvme_ring(struct nvme *n, struct nvme_queue *q);
+void nvme_ring_all(struct nvme *n);
+/* How many completions there are, which were not consumed yet. */
+unsigned int nvme_completed(struct nvme_queue *q);
 /* Waits until there are @count completions, and does not consume them. */
 void nvme_await(struct nvme_queue *q, unsigned int count);
 unsigned int nvme_reap(struct nvme *n, struct nvme_queue *q);
+/* Waits for completions of I/O, on whichever queue, and consumes them. */
+void nvme_reap_any(struct nvme *n);
 /* Waits for a command that is not I/O and returns its status. */
 int nvme_finish(struct nvme *n, struct nvme_req *req, __u32 *result);
 int nvme_admin(struct nvme *n, struct nvme_sqe sqe, void *data, size_t len,
@@ -194,6 +202,13 @@ __u32 nvme_get_feature(struct nvme *n, int feature, __u32 select);
 
 /* Up to @count random reads, writes, compares and flushes. */
 unsigned int io_submit(struct nvme *n, struct nvme_queue *q, unsigned int count);
+/*
+ * Leaves commands in all conditions behind: completed but not consumed; on their
+ * way; in the queue without the doorbell having been rung.
+ */
+void io_leave(struct nvme *n);
+/* What a vCPU may still do in RUNNING_P2P: consume, submit, ring. */
+void io_while_suspended(struct nvme *n);
 /* Waits until all I/O is done, on one queue or on all. */
 void io_wait_queue(struct nvme *n, struct nvme_queue *q);
 void io_wait(struct nvme *n);

@@ -72,14 +72,6 @@ FIXTURE_TEARDOWN(pf_event)
 	vf_close(&self->sibling.vf);
 }
 
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	must(clock_gettime(CLOCK_MONOTONIC, &now));
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 static void *sibling_work(void *arg)
 {
 	struct sibling *s = arg;

@@ -565,13 +565,11 @@ int vf_set_state(struct vf *vf, unsigned int state, int *data_fd)
 	return ret;
 }
 
-int stream_read(struct stream *s, int fd, size_t chunk)
+int stream_read_on(struct stream *s, int fd, size_t chunk)
 {
-	size_t room = 0;
+	size_t room = s->len;
 	ssize_t n;
 
-	s->data = NULL;
-	s->len = 0;
 	do {
 		if (room - s->len < chunk) {
 			room += 65536 + chunk;
@@ -580,14 +578,25 @@ int stream_read(struct stream *s, int fd, size_t chunk)
 				die("no memory");
 		}
 		n = read(fd, s->data + s->len, chunk);
-		if (n < 0) {
-			free(s->data);
-			s->data = NULL;
+		if (n < 0)
 			return -errno;
-		}
 		s->len += n;
 	} while (n);
 	return 0;
+}
+
+int stream_read(struct stream *s, int fd, size_t chunk)
+{
+	int ret;
+
+	s->data = NULL;
+	s->len = 0;
+	ret = stream_read_on(s, fd, chunk);
+	if (ret) {
+		free(s->data);
+		s->data = NULL;
+	}
+	return ret;
 }
 
 int stream_write(const struct stream *s, int fd, size_t chunk)
@@ -622,4 +631,12 @@ __u32 crc32c(const void *data, size_t len)
 	while (len--)
 		crc = (crc >> 8) ^ table[(crc ^ *p++) & 0xff];
 	return ~crc;
+}
+
+long long now_ms(void)
+{
+	struct timespec now;
+
+	must(clock_gettime(CLOCK_MONOTONIC, &now));
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }

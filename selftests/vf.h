@@ -140,7 +140,11 @@ int vf_set_state(struct vf *vf, unsigned int state, int *data_fd);
 
 /* Whole streams, @chunk bytes at a time. */
 int stream_read(struct stream *s, int fd, size_t chunk);
+/* The same, but adds to what @s has. -ENOMSG: there will be more in STOP_COPY. */
+int stream_read_on(struct stream *s, int fd, size_t chunk);
 int stream_write(const struct stream *s, int fd, size_t chunk);
 __u32 crc32c(const void *data, size_t len);
+
+long long now_ms(void);
 
 #endif /* NVMEVF_TEST_VF_H */

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One migration after another, from VF to VF, as many as $NVMEVF_SOAK_MIGRATIONS
+ * says. Each begins with I/O under way; some are called off and tried again. Every
+ * completion is checked, and in the end every block that was ever written.
+ *
+ * $NVMEVF_SEED makes it do what it did another time. bench/soak reads the line of
+ * figures at the end.
+ */
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "nvme.h"
+
+#define MAX_VFS		8
+
+enum end { SUCCEEDS, CANCELLED, ROLLED_BACK, TARGET_FAILS, ENDS };
+
+FIXTURE(soak)
+{
+	struct nvme n;
+	struct vf vf[MAX_VFS];	/* the guest begins on the first */
+	unsigned int vfs;
+	unsigned long attempts[ENDS];
+	unsigned long in_flight;
+	long long longest_ms;
+};
+
+static long env(const char *name, long value)
+{
+	const char *text = getenv(name);
+
+	return text ? strtol(text, NULL, 0) : value;
+}
+
+FIXTURE_SETUP(soak)
+{
+	enum vf_api api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+	long seed = env("NVMEVF_SEED", time(NULL));
+
+	if (!vf_bdf(1))
+		SKIP(return, "less than two VFs are bound to the driver");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	guest_init(&self->n);
+	for (; self->vfs < MAX_VFS && vf_bdf(self->vfs); self->vfs++)
+		vf_open(&self->vf[self->vfs], vf_bdf(self->vfs), api,
+			self->n.mem, GUEST_MEM);
+	self->n.vf = self->vf;
+	srandom(seed);
+	TH_LOG("NVMEVF_SEED=%ld", seed);
+}
+
+FIXTURE_TEARDOWN(soak)
+{
+	while (self->vfs)
+		vf_close(&self->vf[--self->vfs]);
+}
+
+/* Has the VF work on as much as its queues hold; returns how much is not done yet. */
+static unsigned int work(struct nvme *n)
+{
+	unsigned int under_way = 0;
+	struct nvme_queue *q;
+
+	for (q = n->queue->next; q; q = q->next) {
+		nvme_reap(n, q);
+		io_submit(n, q, q->sq_size);
+		nvme_ring(n, q);
+	}
+	for (q = n->queue->next; q; q = q->next)
+		under_way += q->outstanding - nvme_completed(q);
+	return under_way;
+}
+
+/* The target gets half of the state and is no more. */
+static void load_half(struct vf *to, struct stream s, size_t chunk)
+{
+	int fd, ret;
+
+	s.len /= 2;
+	ret = vf_set_state(to, VFIO_DEVICE_STATE_RESUMING, &fd) ?:
+	      stream_write(&s, fd, chunk);
+	if (ret)
+		die("%s: half a state: %s", to->bdf, strerror(-ret));
+	vf_reset(to);
+	close(fd);
+}
+
+static void migrate(FIXTURE_DATA(soak) * self, enum end end, bool precopy)
+{
+	static const size_t chunks[] = { 1, 13, 512, 4096, 65536, 1 << 20 };
+	struct nvme *n = &self->n;
+	struct vf *from = n->vf;
+	struct vf *to = &self->vf[(from - self->vf + 1 +
+				   random() % (self->vfs - 1)) % self->vfs];
+	unsigned int in_flight;
+	struct stream s = {};
+	long long began, took;
+
+	self->attempts[end]++;
+	n->chunk = chunks[random() % ARRAY_SIZE(chunks)];
+	io_leave(n);
+	if (precopy) {
+		guest_precopy(n, &s);
+		/* The VF runs on. */
+		work(n);
+		nvme_reap_any(n);
+	}
+	if (end == CANCELLED) {
+		guest_roll_back(n);
+		free(s.data);
+		return;
+	}
+
+	do {
+		in_flight = work(n);
+	} while (!in_flight);
+	self->in_flight += in_flight;
+	began = now_ms();
+	guest_suspend(n);
+	io_while_suspended(n);
+	guest_save(n, &s);
+	if (end == TARGET_FAILS)
+		load_half(to, s, n->chunk);
+	if (end == SUCCEEDS)
+		guest_load(n, to, &s);
+	else
+		guest_roll_back(n);
+	/* What is there by now does not count as the first completion. */
+	work(n);
+	nvme_reap_any(n);
+	took = now_ms() - began;
+	if (took > self->longest_ms)
+		self->longest_ms = took;
+
+	free(s.data);
+	if (end == SUCCEEDS)
+		vf_reset(from);
+}
+
+/* Every other time with doorbells in memory, as Linux has them. */
+static void start(struct nvme *n)
+{
+	int queues;
+
+	nvme_start(n, NVME_QUEUES, 16, 11);
+	if (random() % 2)
+		return;
+	queues = n->queues;
+	while (n->queues)
+		nvme_delete_queue(n);
+	nvme_shadow_doorbells(n);
+	while (n->queues < queues)
+		nvme_create_queue(n, 16, 11);
+}
+
+TEST_F_TIMEOUT(soak, migrations, 3600)
+{
+	static const enum end ends[] = {
+		SUCCEEDS, SUCCEEDS, CANCELLED, SUCCEEDS, SUCCEEDS, ROLLED_BACK,
+		SUCCEEDS, SUCCEEDS, TARGET_FAILS,
+	};
+	unsigned long migrations = env("NVMEVF_SOAK_MIGRATIONS", 30);
+	unsigned long ios = 0, lost = 0;
+	struct nvme *n = &self->n;
+	struct nvme_queue *q;
+	unsigned int i, end;
+
+	start(n);
+	for (i = 0; self->attempts[SUCCEEDS] < migrations; i++) {
+		end = ends[i % ARRAY_SIZE(ends)];
+		migrate(self, end, end == CANCELLED || random() % 2);
+		if (random() % 2)
+			io_wait(n);
+	}
+	io_wait(n);
+	io_check(n);
+
+	for (q = n->queue->next; q; q = q->next) {
+		ios += q->completed;
+		lost += q->outstanding;
+	}
+	EXPECT_EQ(0, lost);
+	printf("# soak: migrations=%lu cancelled=%lu rolled_back=%lu target_failed=%lu ",
+	       self->attempts[SUCCEEDS], self->attempts[CANCELLED],
+	       self->attempts[ROLLED_BACK], self->attempts[TARGET_FAILS]);
+	/* Whatever is corrupt ends the test at once. */
+	printf("ios=%lu in_flight=%lu lost=%lu corrupted=0 longest_stall_ms=%lld\n",
+	       ios, self->in_flight, lost, self->longest_ms);
+}
+
+TEST_HARNESS_MAIN
