@@ -2,9 +2,12 @@
 /*
  * What happens to the PF happens to its VFs, at whatever point of a migration they are.
  */
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "nvme.h"
@@ -27,6 +30,7 @@ struct sibling {
 
 FIXTURE(pf_event)
 {
+	const char *bdf[2];
 	struct nvme n;
 	struct vf vf;
 	struct pf pf;
@@ -34,10 +38,24 @@ FIXTURE(pf_event)
 	struct stream good;
 };
 
+static void open_vfs(FIXTURE_DATA(pf_event) * self)
+{
+	enum vf_api api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+
+	vf_open(&self->vf, self->bdf[0], api, self->n.mem, GUEST_MEM);
+	vf_open(&self->sibling.vf, self->bdf[1], api, self->sibling.n.mem,
+		GUEST_MEM);
+}
+
+static void close_vfs(FIXTURE_DATA(pf_event) * self)
+{
+	vf_close(&self->vf);
+	vf_close(&self->sibling.vf);
+}
+
 FIXTURE_SETUP(pf_event)
 {
 	struct nvme *sibling = &self->sibling.n;
-	enum vf_api api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
 
 	if (!vf_bdf(1))
 		SKIP(return, "less than two VFs are bound to the driver");
@@ -45,14 +63,15 @@ FIXTURE_SETUP(pf_event)
 		SKIP(return, "the firmware cannot migrate");
 	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
 		SKIP(return, "the firmware cannot be made to misbehave");
-	vf_no_faults(vf_bdf(0));
-	pf_open(&self->pf, vf_bdf(0));
+	self->bdf[0] = vf_bdf(0);
+	self->bdf[1] = vf_bdf(1);
+	vf_no_faults(self->bdf[0]);
+	pf_open(&self->pf, self->bdf[0]);
 
 	guest_init(&self->n);
-	vf_open(&self->vf, vf_bdf(0), api, self->n.mem, GUEST_MEM);
-	self->n.vf = &self->vf;
 	guest_init(sibling);
-	vf_open(&self->sibling.vf, vf_bdf(1), api, sibling->mem, GUEST_MEM);
+	open_vfs(self);
+	self->n.vf = &self->vf;
 	sibling->vf = &self->sibling.vf;
 	sibling->disk = DISK_PART;
 
@@ -67,9 +86,8 @@ FIXTURE_SETUP(pf_event)
 
 FIXTURE_TEARDOWN(pf_event)
 {
-	vf_no_faults(vf_bdf(0));
-	vf_close(&self->vf);
-	vf_close(&self->sibling.vf);
+	vf_no_faults(self->bdf[0]);
+	close_vfs(self);
 }
 
 static void *sibling_work(void *arg)
@@ -167,8 +185,8 @@ static void expect_lost(struct __test_metadata *_metadata, struct at *at)
 
 	ret = point_leave(at, BOUND);
 	EXPECT_EQ(at->point->command && at->point->command != VF_SAVE ?
-		  -EINTR : 0, ret);
-	expect_stream(_metadata, at, -EINTR);
+		  -ECANCELED : 0, ret);
+	expect_stream(_metadata, at, -ECANCELED);
 
 	if (lost && at->point->next)
 		state = VFIO_DEVICE_STATE_ERROR;
@@ -379,6 +397,154 @@ TEST_F_TIMEOUT(pf_event, offline, 120)
 	};
 
 	at_each_point(_metadata, self, &event);
+}
+
+struct remover {
+	const struct pf	*pf;
+	pthread_t	thread;
+	int		ret;
+};
+
+static void *remove_vfs(void *arg)
+{
+	struct remover *r = arg;
+
+	r->ret = pf_remove_vfs(r->pf);
+	return NULL;
+}
+
+static bool is_there(const char *bdf)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
+	return !access(path, F_OK);
+}
+
+/*
+ * sriov_numvfs = 0 waits for the users of the VFs, who are told. What they do
+ * meanwhile goes well, migration included.
+ */
+TEST_F_TIMEOUT(pf_event, remove_vfs, 120)
+{
+	struct sibling *sibling = &self->sibling;
+	struct remover remover = { &self->pf };
+	struct nvme *n = &self->n;
+	long long begin, took, longest = 0;
+	struct timespec deadline;
+	struct pollfd request;
+	unsigned int i, count = 0;
+	struct at at;
+
+	for (i = 0; i < points_count; i += 3, count++) {
+		sibling_start(sibling);
+		request.fd = vf_request_fd(&self->vf);
+		request.events = POLLIN;
+		point_reach(&at, &points[i], &self->vf, &self->good);
+		guest_freeze(n);
+		ASSERT_EQ(0, pthread_create(&remover.thread, NULL, remove_vfs,
+					    &remover));
+		EXPECT_EQ(1, poll(&request, 1, 1000 * BOUND));
+
+		point_answer(&at);
+		EXPECT_EQ(0, point_leave(&at, BOUND));
+		if (points[i].state == VFIO_DEVICE_STATE_STOP_COPY)
+			EXPECT_EQ(0, stream_touch(at.fd));
+		if (!point_is_running(&points[i]) &&
+		    points[i].next != VFIO_DEVICE_STATE_RUNNING)
+			guest_check_frozen(n, "when VFs were removed");
+		sibling_await(sibling, 20);
+		sibling_stop(sibling);
+		EXPECT_TRUE(is_there(self->bdf[0]));
+		EXPECT_TRUE(is_there(self->bdf[1]));
+
+		begin = now_ms();
+		close(request.fd);
+		close_vfs(self);
+		clock_gettime(CLOCK_REALTIME, &deadline);
+		deadline.tv_sec += BOUND;
+		ASSERT_EQ(0, pthread_timedjoin_np(remover.thread, NULL, &deadline));
+		took = now_ms() - begin;
+		if (took > longest)
+			longest = took;
+		EXPECT_EQ(0, remover.ret);
+		EXPECT_FALSE(is_there(self->bdf[0]));
+		EXPECT_FALSE(is_there(self->bdf[1]));
+		if (at.fd >= 0)
+			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+
+		ASSERT_EQ(0, pf_add_vfs(&self->pf));
+		pf_bring_back(&self->pf);
+		vf_bind(self->bdf[0]);
+		vf_bind(self->bdf[1]);
+		if (at.fd >= 0)
+			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+		close(at.fd);
+		open_vfs(self);
+		go_on(n);
+		go_on(&sibling->n);
+		if (_metadata->exit_code == KSFT_FAIL) {
+			TH_LOG("at %s", points[i].name);
+			return;
+		}
+	}
+	TH_LOG("removed at %u points, at most %lld ms after they were closed",
+	       count, longest);
+}
+
+static int remove_module(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
+/* Modules stay as long as somebody has a VF, or no more than a data_fd. */
+TEST_F_TIMEOUT(pf_event, remove_modules, 120)
+{
+	unsigned int i, count = 0;
+	struct at at;
+
+	sibling_start(&self->sibling);
+	for (i = 0; i < points_count; i++) {
+		point_reach(&at, &points[i], &self->vf, &self->good);
+		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme_vfio_pci"));
+		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme"));
+		point_answer(&at);
+		EXPECT_EQ(0, point_leave(&at, BOUND));
+		vf_reset(&self->vf);
+		close(at.fd);
+		go_on(&self->n);
+	}
+	sibling_stop(&self->sibling);
+	EXPECT_FALSE(self->sibling.lost);
+
+	for (i = 0; i < points_count; i++) {
+		if (points[i].command && points[i].command != VF_SAVE)
+			continue;
+		point_reach(&at, &points[i], &self->vf, &self->good);
+		point_answer(&at);
+		close_vfs(self);
+		if (at.fd >= 0) {
+			EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme_vfio_pci"));
+			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			close(at.fd);
+		}
+		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme"));
+		EXPECT_EQ(0, remove_module("nvme_vfio_pci"));
+		if (i % 3 == 0) {
+			EXPECT_EQ(0, remove_module("nvme"));
+			ASSERT_EQ(0, system("modprobe nvme"));
+			pf_await_live(&self->pf);
+			pf_bring_back(&self->pf);
+		}
+		ASSERT_EQ(0, system("modprobe nvme-vfio-pci"));
+		count++;
+		vf_bind(self->bdf[0]);
+		vf_bind(self->bdf[1]);
+		open_vfs(self);
+		go_on(&self->n);
+		go_on(&self->sibling.n);
+	}
+	TH_LOG("removed %u times", count);
 }
 
 TEST_HARNESS_MAIN

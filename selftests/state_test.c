@@ -63,19 +63,6 @@ static bool supported(int flags, unsigned int state)
 	return !is_precopy(state) || (flags & VFIO_MIGRATION_PRE_COPY);
 }
 
-/* read() or write(), whichever suits; 0 or -errno */
-static int touch(int fd)
-{
-	char byte = 0;
-	int ret;
-
-	if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
-		ret = read(fd, &byte, 1);
-	else
-		ret = write(fd, &byte, 1);
-	return ret < 0 ? -errno : 0;
-}
-
 TEST_F(state, features)
 {
 	int known = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
@@ -193,7 +180,7 @@ TEST_F(state, data_fd_for_reading)
 		EXPECT_EQ(0, read(pfd.fd, &byte, 1));
 
 	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP, NULL));
-	EXPECT_EQ(-ENODEV, touch(pfd.fd));
+	EXPECT_EQ(-ENODEV, stream_touch(pfd.fd));
 	EXPECT_EQ(1, poll(&pfd, 1, 0));
 	EXPECT_TRUE(pfd.revents & (POLLERR | POLLHUP));
 }
@@ -242,7 +229,7 @@ TEST_F(state, data_fd_for_writing)
 					NULL));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(&self->vf));
 	vf_reset(&self->vf);
-	EXPECT_EQ(-ENODEV, touch(pfd.fd));
+	EXPECT_EQ(-ENODEV, stream_touch(pfd.fd));
 }
 
 /* The user closes data_fd when he likes. */
@@ -286,7 +273,7 @@ TEST_F_TIMEOUT(state, reset, 60)
 		vf_reset(&self->vf);
 		/* At once, not only when somebody asks for the state. */
 		if (has_stream(state))
-			EXPECT_EQ(-ENODEV, touch(fd))
+			EXPECT_EQ(-ENODEV, stream_touch(fd))
 				TH_LOG("in state %u", state);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		close(fd);
@@ -311,7 +298,7 @@ TEST_F_TIMEOUT(state, close, 60)
 		ASSERT_EQ(0, vf_set_state(&self->vf, state, &fd));
 		vf_close(&self->vf);
 		if (has_stream(state))
-			EXPECT_EQ(-ENODEV, touch(fd))
+			EXPECT_EQ(-ENODEV, stream_touch(fd))
 				TH_LOG("in state %u", state);
 		close(fd);
 

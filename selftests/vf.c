@@ -81,12 +81,41 @@ static void link_name(char *name, size_t size, const char *path)
 	snprintf(name, size, "%s", strrchr(target, '/') + 1);
 }
 
+/* How a VF and its PF belong together. */
+struct relation {
+	char	vf[16], pf[16];
+	int	index;		/* counted from 1, as the PF does */
+};
+
+/*
+ * The links go first when a VF is removed, and its user may be there for long
+ * after that. So what was found is kept.
+ */
+static const struct relation *find_relation(const char *bdf)
+{
+	static struct relation known[64];
+	struct relation *r = known;
+	char path[64], name[16];
+
+	while (r->index && strcmp(r->vf, bdf))
+		r++;
+	if (r->index)
+		return r;
+
+	snprintf(r->vf, sizeof(r->vf), "%s", bdf);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/physfn", bdf);
+	link_name(r->pf, sizeof(r->pf), path);
+	do {
+		snprintf(path, sizeof(path),
+			 "/sys/bus/pci/devices/%s/virtfn%d", r->pf, r->index++);
+		link_name(name, sizeof(name), path);
+	} while (strcmp(name, bdf));
+	return r;
+}
+
 static void find_pf(struct pf *pf, const char *vf_bdf)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/physfn", vf_bdf);
-	link_name(pf->bdf, sizeof(pf->bdf), path);
+	snprintf(pf->bdf, sizeof(pf->bdf), "%s", find_relation(vf_bdf)->pf);
 }
 
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd)
@@ -117,28 +146,13 @@ bool vf_firmware_migrates(const char *bdf)
 	return id[3072] == 1;
 }
 
-/* Counted from 1, as the PF does. */
-static int vf_index(const char *bdf)
-{
-	char path[64], name[16];
-	int i;
-
-	for (i = 0; ; i++) {
-		snprintf(path, sizeof(path),
-			 "/sys/bus/pci/devices/%s/physfn/virtfn%d", bdf, i);
-		link_name(name, sizeof(name), path);
-		if (!strcmp(name, bdf))
-			return i + 1;
-	}
-}
-
 bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
 	      __u32 value)
 {
 	struct nvme_admin_cmd cmd = {
 		.opcode = 0x09,		/* Set Features */
 		.cdw10 = 0xc0,		/* vendor specific, the model's */
-		.cdw11 = vf_index(bdf) | command << 16 | (__u32)fault << 24,
+		.cdw11 = find_relation(bdf)->index | command << 16 | (__u32)fault << 24,
 		.cdw12 = value,
 	};
 	struct pf pf;
@@ -175,6 +189,14 @@ static void get_secondaries(const struct pf *pf, void *list)
 
 	if (pf_admin(pf, &cmd))
 		die("%s: no Secondary Controller List", pf->bdf);
+}
+
+static void set_parameter(const char *path, const char *value)
+{
+	int ret = sysfs_write(path, value);
+
+	if (ret)
+		die("%s to %s: %s", value, path, strerror(-ret));
 }
 
 static void numvfs_path(char *path, size_t size, const struct pf *pf)
@@ -214,6 +236,9 @@ int pf_add_vfs(const struct pf *pf)
 {
 	char path[64];
 
+	snprintf(path, sizeof(path),
+		 "/sys/bus/pci/devices/%s/sriov_drivers_autoprobe", pf->bdf);
+	set_parameter(path, "0");
 	numvfs_path(path, sizeof(path), pf);
 	return sysfs_write(path, pf->numvfs);
 }
@@ -233,14 +258,6 @@ void pf_await_live(const struct pf *pf)
 			die("%s is %s", sys, state);
 		usleep(1000);
 	}
-}
-
-static void set_parameter(const char *path, const char *value)
-{
-	int ret = sysfs_write(path, value);
-
-	if (ret)
-		die("%s to %s: %s", value, path, strerror(-ret));
 }
 
 void pf_set_timeout(const struct pf *pf, unsigned int seconds)
@@ -295,7 +312,7 @@ void pf_offline(const struct pf *pf, const char *vf_bdf)
 	const struct secondary *vfs = (const void *)pf->vfs;
 
 	/* The first entry is the number of the others. */
-	if (!virt_mgmt(pf, &vfs[vf_index(vf_bdf)], 0x7, 0))
+	if (!virt_mgmt(pf, &vfs[find_relation(vf_bdf)->index], 0x7, 0))
 		die("%s does not go offline", vf_bdf);
 }
 
@@ -376,19 +393,36 @@ static void open_cdev(struct vf *vf, void *mem, size_t size)
 	must(ioctl(vf->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
 }
 
-/* DMA and interrupts need the VF to be a bus master. */
-static void enable_bus_master(struct vf *vf)
+static __u64 config_offset(struct vf *vf)
 {
 	struct vfio_region_info config = {
 		.argsz = sizeof(config),
 		.index = VFIO_PCI_CONFIG_REGION_INDEX,
 	};
-	__u16 command;
 
 	must(ioctl(vf->fd, VFIO_DEVICE_GET_REGION_INFO, &config));
-	must(pread(vf->fd, &command, 2, config.offset + PCI_COMMAND));
+	return config.offset;
+}
+
+void vf_config_read(struct vf *vf, unsigned int at, void *data, size_t size)
+{
+	must(pread(vf->fd, data, size, config_offset(vf) + at));
+}
+
+void vf_config_write(struct vf *vf, unsigned int at, const void *data,
+		     size_t size)
+{
+	must(pwrite(vf->fd, data, size, config_offset(vf) + at));
+}
+
+/* DMA and interrupts need the VF to be a bus master. */
+static void enable_bus_master(struct vf *vf)
+{
+	__u16 command;
+
+	vf_config_read(vf, PCI_COMMAND, &command, 2);
 	command |= PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY;
-	must(pwrite(vf->fd, &command, 2, config.offset + PCI_COMMAND));
+	vf_config_write(vf, PCI_COMMAND, &command, 2);
 }
 
 static void enable_irqs(struct vf *vf)
@@ -465,10 +499,15 @@ void vf_close(struct vf *vf)
 	close(vf->iommu);
 }
 
+void vf_reset_done(struct vf *vf)
+{
+	enable_bus_master(vf);
+}
+
 void vf_reset(struct vf *vf)
 {
 	must(ioctl(vf->fd, VFIO_DEVICE_RESET));
-	enable_bus_master(vf);
+	vf_reset_done(vf);
 }
 
 int vf_request_fd(struct vf *vf)
@@ -614,6 +653,18 @@ int stream_write(const struct stream *s, int fd, size_t chunk)
 		done += n;
 	}
 	return 0;
+}
+
+int stream_touch(int fd)
+{
+	char byte = 0;
+	int ret;
+
+	if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
+		ret = read(fd, &byte, 1);
+	else
+		ret = write(fd, &byte, 1);
+	return ret < 0 ? -errno : 0;
 }
 
 __u32 crc32c(const void *data, size_t len)

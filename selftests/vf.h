@@ -127,6 +127,11 @@ void vf_open(struct vf *vf, const char *bdf, enum vf_api api, void *mem,
 	     size_t size);
 void vf_close(struct vf *vf);
 void vf_reset(struct vf *vf);
+/* What is left to do after a reset by other means. */
+void vf_reset_done(struct vf *vf);
+void vf_config_read(struct vf *vf, unsigned int at, void *data, size_t size);
+void vf_config_write(struct vf *vf, unsigned int at, const void *data,
+		     size_t size);
 /* An eventfd that tells that the host wants the VF back. */
 int vf_request_fd(struct vf *vf);
 bool vf_irq_pending(struct vf *vf, int vector, int timeout_ms);
@@ -143,6 +148,8 @@ int stream_read(struct stream *s, int fd, size_t chunk);
 /* The same, but adds to what @s has. -ENOMSG: there will be more in STOP_COPY. */
 int stream_read_on(struct stream *s, int fd, size_t chunk);
 int stream_write(const struct stream *s, int fd, size_t chunk);
+/* One byte in or out, whichever suits; 0 or -errno. */
+int stream_touch(int fd);
 __u32 crc32c(const void *data, size_t len);
 
 long long now_ms(void);
