@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What happens to the VF, or to whoever has it, at whatever point of a migration.
+ * Each time the next user finds it in order.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+#include <linux/pci_regs.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+#include "nvme.h"
+#include "point.h"
+
+/* Seconds after which all is over at the latest. */
+#define BOUND	5
+
+FIXTURE(vf_event)
+{
+	enum vf_api api;
+	const char *bdf;
+	struct nvme n;
+	struct vf vf;
+	struct stream good;
+};
+
+FIXTURE_SETUP(vf_event)
+{
+	self->bdf = vf_bdf(0);
+	if (!self->bdf)
+		SKIP(return, "no VF is bound to the driver");
+	if (!vf_firmware_migrates(self->bdf))
+		SKIP(return, "the firmware cannot migrate");
+	if (!vf_fault(self->bdf, VF_QUERY, VF_FAULT_NONE, 0))
+		SKIP(return, "the firmware cannot be made to misbehave");
+	vf_no_faults(self->bdf);
+	self->api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+	guest_init(&self->n);
+	vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+	self->n.vf = &self->vf;
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	io_check(&self->n);
+	guest_suspend(&self->n);
+	guest_save(&self->n, &self->good);
+	guest_roll_back(&self->n);
+}
+
+FIXTURE_TEARDOWN(vf_event)
+{
+	vf_no_faults(self->bdf);
+	vf_close(&self->vf);
+}
+
+/* What the guest was told is on the disk is there, and it can migrate. */
+static void start_anew(struct nvme *n)
+{
+	struct stream s;
+
+	nvme_lost(n);
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	io_check(n);
+	guest_suspend(n);
+	guest_save(n, &s);
+	guest_roll_back(n);
+	free(s.data);
+	io_check(n);
+}
+
+static void leave_work(struct nvme *n)
+{
+	struct nvme_queue *q;
+
+	for (q = n->queue->next; q; q = q->next) {
+		io_submit(n, q, 3);
+		nvme_ring(n, q);
+	}
+}
+
+/* The ways to reset a VF: of its user, of the host, and of its guest. */
+
+static void reset_by_ioctl(struct vf *vf)
+{
+	must(ioctl(vf->fd, VFIO_DEVICE_RESET));
+}
+
+static void reset_by_sysfs(struct vf *vf)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", vf->bdf);
+	if (sysfs_write(path, "1"))
+		die("no reset by %s", path);
+}
+
+static void reset_by_config(struct vf *vf)
+{
+	__u8 at = PCI_CAPABILITY_LIST, id[2] = {};
+	__u16 control;
+
+	for (vf_config_read(vf, at, &at, 1); ; at = id[1]) {
+		vf_config_read(vf, at, id, 2);
+		if (id[0] == PCI_CAP_ID_EXP)
+			break;
+	}
+	vf_config_read(vf, at + PCI_EXP_DEVCTL, &control, 2);
+	control |= PCI_EXP_DEVCTL_BCR_FLR;
+	vf_config_write(vf, at + PCI_EXP_DEVCTL, &control, 2);
+}
+
+static void (*const resets[])(struct vf *vf) = {
+	reset_by_ioctl, reset_by_sysfs, reset_by_config,
+};
+
+/*
+ * The guest starts again before the controller has answered the old command; the
+ * answer comes too late to do harm.
+ */
+TEST_F_TIMEOUT(vf_event, reset, 120)
+{
+	struct nvme *n = &self->n;
+	unsigned int i;
+	struct at at;
+	int ret;
+
+	for (i = 0; i < points_count; i++) {
+		const struct point *p = &points[i];
+
+		leave_work(n);
+		point_reach(&at, p, &self->vf, &self->good);
+		resets[i % ARRAY_SIZE(resets)](&self->vf);
+		vf_reset_done(&self->vf);
+		if (at.fd >= 0 && p->command != VF_LOAD)
+			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+		nvme_lost(n);
+		nvme_start(n, NVME_QUEUES, 8, 8);
+		io_check(n);
+
+		point_answer(&at);
+		ret = point_leave(&at, BOUND);
+		if (p->command == VF_SUSPEND)
+			EXPECT_EQ(-EAGAIN, ret);
+		if (p->command == VF_RESUME || p->command == VF_LOAD)
+			EXPECT_EQ(-EIO, ret);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		if (at.fd >= 0)
+			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+		close(at.fd);
+		io_check(n);
+		start_anew(n);
+		if (_metadata->exit_code == KSFT_FAIL) {
+			TH_LOG("at %s, reset %zu", p->name,
+			       i % ARRAY_SIZE(resets));
+			return;
+		}
+	}
+}
+
+static const enum file {
+	DEVICE, GROUP, IOMMU, BAR, DATA, FILES
+} orders[][FILES] = {
+	{ DATA, BAR, DEVICE, GROUP, IOMMU },
+	{ IOMMU, GROUP, DEVICE, BAR, DATA },
+	{ GROUP, DATA, IOMMU, BAR, DEVICE },
+	{ DEVICE, IOMMU, DATA, GROUP, BAR },
+};
+
+struct closer {
+	struct vf		*vf;
+	struct at		*at;
+	const enum file		*order;
+	pthread_t		thread;
+};
+
+static void *close_all(void *arg)
+{
+	struct closer *c = arg;
+	int i;
+
+	for (i = 0; i < FILES; i++) {
+		switch (c->order[i]) {
+		case DEVICE:
+			close(c->vf->fd);
+			break;
+		case GROUP:
+			close(c->vf->group);
+			break;
+		case IOMMU:
+			close(c->vf->iommu);
+			break;
+		case BAR:
+			munmap(c->vf->bar, c->vf->bar_size);
+			break;
+		default:
+			close(c->at->fd);
+		}
+	}
+	return NULL;
+}
+
+static void await_thread(pthread_t thread, const char *name)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += BOUND;
+	if (pthread_timedjoin_np(thread, NULL, &deadline))
+		die("%s takes longer than %d s", name, BOUND);
+}
+
+TEST_F_TIMEOUT(vf_event, close, 120)
+{
+	struct closer closer = { &self->vf };
+	struct at at;
+	unsigned int i;
+	int irq;
+
+	for (i = 0; i < points_count; i++) {
+		leave_work(&self->n);
+		point_reach(&at, &points[i], &self->vf, &self->good);
+		closer.at = &at;
+		closer.order = orders[i % ARRAY_SIZE(orders)];
+		ASSERT_EQ(0, pthread_create(&closer.thread, NULL, close_all,
+					    &closer));
+		point_answer(&at);
+		await_thread(closer.thread, "close");
+		point_leave(&at, BOUND);
+		if (at.new_fd >= 0)
+			close(at.new_fd);
+		for (irq = 0; irq < self->vf.vectors; irq++)
+			close(self->vf.irq[irq]);
+
+		vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		start_anew(&self->n);
+	}
+}
+
+/* The owner has gone to @point, and waits to be killed. */
+static pid_t owner_at(FIXTURE_DATA(vf_event) * self, const struct point *point)
+{
+	int there[2];
+	pid_t pid;
+	char byte;
+
+	must(pipe(there));
+	pid = must(fork());
+	if (!pid) {
+		struct at at;
+
+		vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+		nvme_lost(&self->n);
+		nvme_start(&self->n, NVME_QUEUES, 8, 8);
+		io_check(&self->n);
+		leave_work(&self->n);
+		point_reach(&at, point, &self->vf, &self->good);
+		must(write(there[1], "", 1));
+		for (;;)
+			pause();
+	}
+	close(there[1]);
+	if (read(there[0], &byte, 1) != 1)
+		die("the owner does not get to %s", point->name);
+	close(there[0]);
+	return pid;
+}
+
+TEST_F_TIMEOUT(vf_event, kill, 120)
+{
+	struct at at = { .vf = &self->vf };
+	int status, patience;
+	unsigned int i;
+	pid_t pid;
+
+	for (i = 0; i < points_count; i++) {
+		vf_close(&self->vf);
+		pid = owner_at(self, &points[i]);
+		kill(pid, SIGKILL);
+		at.point = &points[i];
+		point_answer(&at);
+		for (patience = 1000 * BOUND; patience; patience--) {
+			if (must(waitpid(pid, &status, WNOHANG)) == pid)
+				break;
+			usleep(1000);
+		}
+		ASSERT_LT(0, patience)
+			TH_LOG("killed at %s, lives on", points[i].name);
+		EXPECT_TRUE(WIFSIGNALED(status));
+
+		/* What it wrote last is not known. */
+		memset(self->n.seq, 0, sizeof(self->n.seq));
+		vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		start_anew(&self->n);
+	}
+}
+
+#define DRIVER		"/sys/bus/pci/drivers/nvme-vfio-pci/"
+
+static void *take_driver_away(void *arg)
+{
+	const char *bdf = arg;
+
+	if (sysfs_write(DRIVER "unbind", bdf))
+		die("%s keeps its driver", bdf);
+	return NULL;
+}
+
+/* It waits for the owner, who is told. What he does meanwhile goes well. */
+TEST_F_TIMEOUT(vf_event, unbind, 120)
+{
+	struct pollfd request;
+	pthread_t thread;
+	unsigned int i;
+	char path[64];
+	struct at at;
+
+	snprintf(path, sizeof(path), DRIVER "%s", self->bdf);
+	for (i = 0; i < points_count; i++) {
+		leave_work(&self->n);
+		request.fd = vf_request_fd(&self->vf);
+		request.events = POLLIN;
+		point_reach(&at, &points[i], &self->vf, &self->good);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, take_driver_away,
+					    (void *)self->bdf));
+		EXPECT_EQ(1, poll(&request, 1, 1000 * BOUND));
+		point_answer(&at);
+		EXPECT_EQ(0, point_leave(&at, BOUND));
+		if (points[i].state == VFIO_DEVICE_STATE_STOP_COPY)
+			EXPECT_EQ(0, stream_touch(at.fd));
+
+		close(request.fd);
+		vf_close(&self->vf);
+		await_thread(thread, "the end of the binding");
+		EXPECT_NE(0, access(path, F_OK));
+		if (at.fd >= 0)
+			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+		vf_bind(self->bdf);
+		if (at.fd >= 0)
+			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+		close(at.fd);
+		vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+		start_anew(&self->n);
+		if (_metadata->exit_code == KSFT_FAIL) {
+			TH_LOG("at %s", points[i].name);
+			return;
+		}
+	}
+}
+
+/* A read() or write() whose buffer is not there until somebody puts it there. */
+struct stall {
+	int		uffd;
+	unsigned char	*buf;
+	int		fd;
+	bool		writing;
+	pthread_t	thread;
+	int		ret;
+};
+
+#define STALL_LEN	24
+
+static void *stalled_call(void *arg)
+{
+	struct stall *s = arg;
+
+	if (s->writing)
+		s->ret = write(s->fd, s->buf, STALL_LEN);
+	else
+		s->ret = read(s->fd, s->buf, STALL_LEN);
+	if (s->ret < 0)
+		s->ret = -errno;
+	return NULL;
+}
+
+static void stall_begin(struct stall *s, int fd, bool writing)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct pollfd pfd = { .events = POLLIN };
+
+	s->fd = fd;
+	s->writing = writing;
+	s->buf = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	s->uffd = must(syscall(SYS_userfaultfd, O_CLOEXEC));
+	must(ioctl(s->uffd, UFFDIO_API, &api));
+	reg.range.start = (uintptr_t)s->buf;
+	reg.range.len = PAGE;
+	must(ioctl(s->uffd, UFFDIO_REGISTER, &reg));
+	if (pthread_create(&s->thread, NULL, stalled_call, s))
+		die("no thread");
+	pfd.fd = s->uffd;
+	if (must(poll(&pfd, 1, 1000 * BOUND)) != 1)
+		die("the call does not stall");
+}
+
+/* What the call returns when its buffer is there, with @data in it. */
+static int stall_end(struct stall *s, const void *data)
+{
+	struct uffdio_copy copy = { .len = PAGE };
+	unsigned char page[PAGE] = {};
+
+	memcpy(page, data, STALL_LEN);
+	copy.src = (uintptr_t)page;
+	copy.dst = (uintptr_t)s->buf;
+	must(ioctl(s->uffd, UFFDIO_COPY, &copy));
+	await_thread(s->thread, "a call that stalled");
+	close(s->uffd);
+	munmap(s->buf, PAGE);
+	return s->ret;
+}
+
+/* In this state, after so many bytes. */
+static const struct place {
+	unsigned int	state;
+	size_t		at;
+} places[] = {
+	{ VFIO_DEVICE_STATE_PRE_COPY },
+	{ VFIO_DEVICE_STATE_STOP_COPY },
+	{ VFIO_DEVICE_STATE_STOP_COPY, 300 },
+	{ VFIO_DEVICE_STATE_RESUMING },
+	{ VFIO_DEVICE_STATE_RESUMING, 20 },
+	{ VFIO_DEVICE_STATE_RESUMING, 300 },
+	/* The END record: a good end loads the state. */
+	{ VFIO_DEVICE_STATE_RESUMING, -STALL_LEN },
+};
+
+enum action { NEXT_STATE, RESET, RESET_BY_SYSFS, RESET_PF, CLOSE, ACTIONS };
+
+/* Nobody else waits for it, and nothing of it reaches the next life of the VF. */
+TEST_F_TIMEOUT(vf_event, stall, 120)
+{
+	struct stream *good = &self->good, part;
+	struct vf *vf = &self->vf;
+	unsigned char buf[400];
+	struct stall stall;
+	struct pollfd pfd;
+	struct pf pf;
+	unsigned int i;
+	int fd, ret;
+
+	pf_open(&pf, self->bdf);
+	for (i = 0; i < ARRAY_SIZE(places) * ACTIONS; i++) {
+		const struct place *place = &places[i / ACTIONS];
+		size_t before = place->at < good->len ? place->at :
+				good->len + place->at;
+		bool writing = place->state == VFIO_DEVICE_STATE_RESUMING;
+		enum action action = i % ACTIONS;
+
+		ASSERT_EQ(0, vf_set_state(vf, place->state, &fd));
+		part = (struct stream){ good->data, before };
+		ASSERT_EQ(writing ? 0 : before, writing ?
+			  stream_write(&part, fd, 4096) : read(fd, buf, before));
+		stall_begin(&stall, fd, writing);
+
+		/* Nobody is in the way of questions. */
+		pfd = (struct pollfd){ fd, writing ? POLLOUT : POLLIN };
+		EXPECT_EQ(1, poll(&pfd, 1, 0));
+		EXPECT_EQ(place->state, vf_get_state(vf));
+		EXPECT_LT(0, vf_mig_data_size(vf));
+
+		switch (action) {
+		case NEXT_STATE:
+			ret = vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
+			EXPECT_EQ(writing ? -EINVAL : 0, ret);
+			break;
+		case RESET:
+			reset_by_ioctl(vf);
+			break;
+		case RESET_BY_SYSFS:
+			reset_by_sysfs(vf);
+			break;
+		case RESET_PF:
+			pf_reset(&pf);
+			pf_bring_back(&pf);
+			vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
+			vf_reset(vf);
+			break;
+		default:
+			vf_close(vf);
+			vf_open(vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+		}
+		if (action != NEXT_STATE) {
+			vf_reset_done(vf);
+			start_anew(&self->n);
+		}
+
+		ret = stall_end(&stall, good->data + before);
+		if (writing && action == NEXT_STATE) {
+			EXPECT_EQ(STALL_LEN, ret);
+			part.data = good->data + before + STALL_LEN;
+			part.len = good->len - before - STALL_LEN;
+			EXPECT_EQ(0, stream_write(&part, fd, 4096));
+			EXPECT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP,
+						  NULL));
+			vf_reset(vf);
+			start_anew(&self->n);
+		} else {
+			EXPECT_EQ(-ENODEV, ret);
+			EXPECT_EQ(-ENODEV, stream_touch(fd));
+			EXPECT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING,
+						  NULL));
+		}
+		close(fd);
+		io_check(&self->n);
+		if (_metadata->exit_code == KSFT_FAIL) {
+			TH_LOG("state %u after %zu bytes, action %u",
+			       place->state, before, action);
+			return;
+		}
+	}
+}
+
+TEST_HARNESS_MAIN
