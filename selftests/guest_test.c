@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a guest can do on its VF that is not nice, above all while its migration
+ * begins. It harms nobody else, and nothing of its memory changes while it stands
+ * still.
+ */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "nvme.h"
+#include "trace.h"
+
+/* Seconds after which all is over at the latest. */
+#define BOUND	5
+
+FIXTURE(guest)
+{
+	struct nvme n;		/* on the first VF to begin with */
+	struct vf vf[2];
+};
+
+FIXTURE_SETUP(guest)
+{
+	enum vf_api api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+	int i;
+
+	if (!vf_bdf(1))
+		SKIP(return, "less than two VFs are bound to the driver");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	guest_init(&self->n);
+	for (i = 0; i < 2; i++) {
+		vf_no_faults(vf_bdf(i));
+		vf_open(&self->vf[i], vf_bdf(i), api, self->n.mem, GUEST_MEM);
+	}
+	self->n.vf = &self->vf[0];
+	nvme_start(&self->n, NVME_QUEUES, 16, 4);
+	io_check(&self->n);
+}
+
+FIXTURE_TEARDOWN(guest)
+{
+	vf_no_faults(self->vf[0].bdf);
+	vf_no_faults(self->vf[1].bdf);
+	vf_close(&self->vf[0]);
+	vf_close(&self->vf[1]);
+	trace_close();
+}
+
+static struct vf *other(struct nvme *n, struct vf *pair)
+{
+	return &pair[n->vf == pair];
+}
+
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	must(clock_gettime(CLOCK_MONOTONIC, &now));
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static int vendor_command(struct nvme *n, struct nvme_queue *q, __u8 opcode,
+			  __u32 index)
+{
+	struct nvme_req *req;
+
+	req = nvme_submit(q, (struct nvme_sqe){
+		.opcode = opcode,
+		.nsid = q->id ? 1 : 0,
+		.prp1 = VF_IOVA + GUEST_MEM - PAGE,
+		.cdw10 = index,
+		.cdw11 = PAGE,
+	});
+	nvme_ring(n, q);
+	nvme_await(q, 1);
+	nvme_reap(n, q);
+	if (!req->done)
+		die("opcode %#x on queue %d: another command completes", opcode,
+		    q->id);
+	req->busy = false;
+	return req->status & 0x7ff;
+}
+
+/*
+ * They are the PF's. There the controller would not even answer: that is laid on
+ * all of them, for both VFs.
+ */
+TEST_F(guest, vendor_commands)
+{
+	static const enum vf_command commands[] = {
+		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+	};
+	static const __u32 index[] = { 0, 1, 2, 3, 0xffff, 0x10001 };
+	struct vf *sibling = &self->vf[1];
+	struct nvme *n = &self->n;
+	unsigned char *page = n->mem + GUEST_MEM - PAGE;
+	bool trace = trace_open();
+	unsigned int i, k, count = 0;
+	struct nvme_queue *q;
+	char *events;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		for (k = 0; k < 2; k++)
+			vf_fault(self->vf[k].bdf, commands[i], VF_FAULT_NEVER, 0);
+	memset(page, 0x5a, PAGE);
+	if (trace)
+		trace_clear();
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		for (k = 0; k < ARRAY_SIZE(index); k++) {
+			for (q = n->queue; q; q = q->next, count++)
+				EXPECT_EQ(NVME_INVALID_OPCODE,
+					  vendor_command(n, q, commands[i],
+							 index[k]));
+		}
+		io_check(n);
+	}
+	for (i = 0; i < PAGE; i++)
+		ASSERT_EQ(0x5a, page[i]);
+	if (trace) {
+		events = trace_read(0);
+		EXPECT_STREQ("", events);
+		free(events);
+	}
+	vf_no_faults(n->vf->bdf);
+	vf_no_faults(sibling->bdf);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
+	guest_move(n, sibling);
+	io_check(n);
+	TH_LOG("%u commands", count);
+}
+
+/* Has the controller do what @act wants while SUSPEND is about to be sent. */
+struct troublemaker {
+	struct nvme	*n;
+	void		(*act)(struct nvme *n);
+	unsigned int	patience;
+};
+
+static void *make_trouble(void *arg)
+{
+	struct troublemaker *t = arg;
+	volatile unsigned int i;
+
+	/* Any time before, during and after the command. */
+	for (i = 0; i < t->patience; i++)
+		;
+	t->act(t->n);
+	return NULL;
+}
+
+static void disable(struct nvme *n)
+{
+	nvme_write32(n, NVME_CC, 0);
+}
+
+static void disable_and_enable(struct nvme *n)
+{
+	nvme_write32(n, NVME_CC, 0);
+	nvme_write32(n, NVME_CC, NVME_CC_ON);
+}
+
+static void disable_in_a_loop(struct nvme *n)
+{
+	int i;
+
+	for (i = 0; i < 50; i++)
+		disable_and_enable(n);
+}
+
+static void shut_down(struct nvme *n)
+{
+	nvme_write32(n, NVME_CC, NVME_CC_ON | 1 << 14);
+}
+
+static void shut_down_abruptly(struct nvme *n)
+{
+	nvme_write32(n, NVME_CC, NVME_CC_ON | 2 << 14);
+	nvme_write32(n, NVME_CC, 0);
+}
+
+/* The SQEs are in the queue already. */
+static void delete_queues(struct nvme *n)
+{
+	nvme_ring(n, &n->queue[0]);
+}
+
+static void prepare_delete(struct nvme *n, __u8 opcode)
+{
+	struct nvme_queue *admin = &n->queue[0];
+	int id;
+
+	for (id = n->queues; id && admin->outstanding < admin->sq_size - 1; id--)
+		nvme_submit(admin, (struct nvme_sqe){
+			.opcode = opcode,
+			.cdw10 = id,
+		});
+}
+
+static void (*const troubles[])(struct nvme *n) = {
+	disable, disable_and_enable, disable_in_a_loop, shut_down,
+	shut_down_abruptly, delete_queues,
+};
+
+TEST_F_TIMEOUT(guest, trouble_as_it_begins, 120)
+{
+	struct nvme *n = &self->n;
+	long long begin, took, longest = 0;
+	struct troublemaker trouble = { n };
+	struct nvme_queue *q;
+	pthread_t thread;
+	struct stream s;
+	struct vf *from;
+	unsigned int i;
+
+	for (i = 0; i < 10 * ARRAY_SIZE(troubles); i++) {
+		/* Full completion queues, and commands that wait for room. */
+		for (q = n->queue->next; q; q = q->next) {
+			io_submit(n, q, 15);
+			nvme_ring(n, q);
+		}
+		trouble.act = troubles[i % ARRAY_SIZE(troubles)];
+		trouble.patience = random() % 200000;
+		if (trouble.act == delete_queues)
+			prepare_delete(n, i % 4 ? NVME_DELETE_SQ : NVME_DELETE_CQ);
+		if (i % 3 == 0)
+			ASSERT_EQ(0, vf_set_state(n->vf,
+						  VFIO_DEVICE_STATE_PRE_COPY,
+						  NULL));
+
+		ASSERT_EQ(0, pthread_create(&thread, NULL, make_trouble,
+					    &trouble));
+		begin = now_ms();
+		guest_suspend(n);
+		took = now_ms() - begin;
+		if (took > longest)
+			longest = took;
+		/* Registers and doorbells don't wake it up. */
+		guest_freeze(n);
+		pthread_join(thread, NULL);
+		guest_check_frozen(n, "after it was suspended");
+
+		guest_save(n, &s);
+		if (i % 2) {
+			guest_roll_back(n);
+		} else {
+			from = n->vf;
+			guest_load(n, other(n, self->vf), &s);
+			vf_reset(from);
+		}
+		free(s.data);
+		nvme_lost(n);
+		nvme_start(n, NVME_QUEUES, 16, 4);
+		io_check(n);
+	}
+	TH_LOG("SUSPEND %u times, at most %lld ms", i, longest);
+	EXPECT_GT(1000 * BOUND, longest);
+}
+
+struct storm {
+	struct nvme	*n;
+	bool		stop;
+	unsigned long	count;
+};
+
+/* Wild values in all doorbells that there are, and in some that there are not. */
+static void *storm_doorbells(void *arg)
+{
+	static const __u32 limits[] = { 4, 16, 0x10000, 0x80000000 };
+	struct storm *s = arg;
+	unsigned int seed = 1;
+	struct vf *vf;
+	__u32 *doorbells;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+		vf = __atomic_load_n(&s->n->vf, __ATOMIC_RELAXED);
+		doorbells = vf->bar + 0x1000;
+		__atomic_store_n(&doorbells[rand_r(&seed) % 64],
+				 rand_r(&seed) % limits[rand_r(&seed) % 4],
+				 __ATOMIC_RELEASE);
+		s->count++;
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(guest, doorbell_storm, 120)
+{
+	struct storm storm = { &self->n };
+	struct nvme *n = &self->n;
+	long long begin, took, longest = 0;
+	pthread_t thread;
+	struct stream s;
+	struct vf *from;
+	unsigned int i;
+
+	for (i = 0; i < 20; i++) {
+		storm.stop = false;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, storm_doorbells,
+					    &storm));
+		usleep(random() % 20000);
+		begin = now_ms();
+		guest_suspend(n);
+		guest_save(n, &s);
+		if (i % 2) {
+			guest_roll_back(n);
+		} else {
+			from = n->vf;
+			guest_load(n, other(n, self->vf), &s);
+			vf_reset(from);
+		}
+		took = now_ms() - begin;
+		if (took > longest)
+			longest = took;
+		free(s.data);
+		__atomic_store_n(&storm.stop, true, __ATOMIC_RELAXED);
+		pthread_join(thread, NULL);
+
+		/* Commands that were there before ran again, in any order. */
+		memset(n->seq, 0, sizeof(n->seq));
+		nvme_start(n, NVME_QUEUES, 16, 4);
+		io_check(n);
+	}
+	TH_LOG("%lu doorbells, %u migrations, at most %lld ms", storm.count, i,
+	       longest);
+	EXPECT_GT(1000 * BOUND, longest);
+}
+
+/* The guest does not empty its completion queue, for as long as it likes. */
+TEST_F_TIMEOUT(guest, completion_queues_full, 60)
+{
+	struct nvme *n = &self->n;
+	long long begin, took, longest = 0;
+	struct nvme_queue *q;
+	struct stream s;
+	struct vf *from;
+	unsigned int i;
+
+	for (q = n->queue->next; q; q = q->next) {
+		EXPECT_EQ(15U, io_submit(n, q, 15));
+		nvme_ring(n, q);
+		nvme_await(q, 3);
+	}
+	for (i = 0; i < 30; i++) {
+		begin = now_ms();
+		guest_suspend(n);
+		guest_save(n, &s);
+		if (i % 2) {
+			guest_roll_back(n);
+		} else {
+			from = n->vf;
+			guest_load(n, other(n, self->vf), &s);
+			vf_reset(from);
+		}
+		took = now_ms() - begin;
+		if (took > longest)
+			longest = took;
+		free(s.data);
+	}
+	io_wait(n);
+	io_check(n);
+	TH_LOG("%u migrations, at most %lld ms", i, longest);
+	EXPECT_GT(1000 * BOUND, longest);
+}
+
+TEST_HARNESS_MAIN
