@@ -84,6 +84,10 @@ enum vf_fault {
 	VF_FAULT_NEVER		= 3,	/* no answer */
 	VF_FAULT_SIZE		= 4,	/* QUERY: bytes of state of a running VF */
 	VF_FAULT_SIZE_IDLE	= 5,	/* ... of a suspended one */
+	VF_FAULT_DAMAGE		= 6,	/* SAVE, LOAD: offset of a byte */
+	VF_FAULT_LENGTH		= 7,	/* SAVE, LOAD: bytes that are transferred */
+	VF_FAULT_FAIL		= 8,	/* of the controller: 0 the PF's, 1 the VF's */
+	VF_FAULT_OFFLINE	= 9,	/* the VF is */
 };
 
 /* False if the controller has no such faults, i.e. is another one. */
