@@ -24,14 +24,10 @@ FIXTURE(fault)
 
 static void no_faults(void)
 {
-	static const enum vf_command commands[] = {
-		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
-	};
-	unsigned int i, k;
+	unsigned int i;
 
 	for (i = 0; vf_bdf(i); i++)
-		for (k = 0; k < ARRAY_SIZE(commands); k++)
-			vf_fault(vf_bdf(i), commands[k], VF_FAULT_NONE, 0);
+		vf_no_faults(vf_bdf(i));
 }
 
 FIXTURE_SETUP(fault)
@@ -371,9 +367,7 @@ TEST_F(fault, reset_while_saving)
 	EXPECT_EQ(-1, read(fd, &byte, 1));
 	EXPECT_EQ(ENODEV, errno);
 	/* The guest need not wait for what went before. */
-	nvme_start(n, NVME_QUEUES, 8, 8);
-	memset(n->seq, 0, sizeof(n->seq));
-	io_check(n);
+	guest_restart(n);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
 	close(fd);
 	io_check(n);
@@ -396,9 +390,7 @@ TEST_F(fault, close_while_saving)
 	no_faults();
 	vf_open(n->vf, vf_bdf(0), self->api, n->mem, GUEST_MEM);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
-	memset(n->seq, 0, sizeof(n->seq));
-	nvme_start(n, NVME_QUEUES, 8, 8);
-	io_check(n);
+	guest_restart(n);
 }
 
 /* The controller suspends a VF that was reset meanwhile: it must run. */
@@ -419,9 +411,7 @@ TEST_F(fault, reset_while_suspending)
 	EXPECT_EQ(EAGAIN, WEXITSTATUS(status));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
 	no_faults();
-	memset(n->seq, 0, sizeof(n->seq));
-	nvme_start(n, NVME_QUEUES, 8, 8);
-	io_check(n);
+	guest_restart(n);
 	guest_move(n, &self->vf[1]);
 	io_check(n);
 }

@@ -53,14 +53,6 @@ static struct vf *other(struct nvme *n, struct vf *pair)
 	return &pair[n->vf == pair];
 }
 
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	must(clock_gettime(CLOCK_MONOTONIC, &now));
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 static int vendor_command(struct nvme *n, struct nvme_queue *q, __u8 opcode,
 			  __u32 index)
 {

@@ -11,6 +11,8 @@
 #ifndef NVMEVF_TEST_NVME_H
 #define NVMEVF_TEST_NVME_H
 
+#include <pthread.h>
+
 #include "vf.h"
 
 #define GUEST_MEM	(4U << 20)
@@ -31,6 +33,7 @@ enum nvme_reg {
 
 #define NVME_CC_ON	0x00460001	/* 64-byte SQEs, 16-byte CQEs, enable */
 #define NVME_CSTS_RDY	0x1
+#define NVME_CSTS_CFS	0x2
 
 enum nvme_opcode {
 	NVME_DELETE_SQ		= 0x00,
@@ -174,6 +177,8 @@ void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
  * had told it to do may be done or not. nvme_start() is next.
  */
 void nvme_lost(struct nvme *n);
+/* All of that, and what the guest was told is written is there. */
+void guest_restart(struct nvme *n);
 /* Doorbells in memory for queues that come later; false if there are none. */
 bool nvme_shadow_doorbells(struct nvme *n);
 /* As many queues as have a vector of their own. */
@@ -214,5 +219,22 @@ void io_wait_queue(struct nvme *n, struct nvme_queue *q);
 void io_wait(struct nvme *n);
 /* Runs I/O on all queues, then reads back everything ever written. */
 void io_check(struct nvme *n);
+
+/* Another guest on a VF of the same PF, busy. */
+struct sibling {
+	struct nvme	n;
+	struct vf	vf;
+	pthread_t	thread;
+	bool		stop;
+	bool		lost;		/* its controller was reset */
+	long long	stall_ms;	/* the longest time without a completion */
+	unsigned long	completed;
+};
+
+void sibling_open(struct sibling *s, const char *bdf, enum vf_api api);
+void sibling_start(struct sibling *s);
+/* Waits for @count more completions. */
+void sibling_await(struct sibling *s, unsigned int count);
+void sibling_stop(struct sibling *s);
 
 #endif /* NVMEVF_TEST_NVME_H */

@@ -17,17 +17,6 @@
 /* Seconds after which all is over at the latest. */
 #define BOUND	5
 
-/* Another guest on a VF of the same PF, busy. */
-struct sibling {
-	struct nvme	n;
-	struct vf	vf;
-	pthread_t	thread;
-	bool		stop;
-	bool		lost;		/* its controller was reset */
-	long long	stall_ms;	/* the longest time without a completion */
-	unsigned long	completed;
-};
-
 FIXTURE(pf_event)
 {
 	const char *bdf[2];
@@ -88,72 +77,6 @@ FIXTURE_TEARDOWN(pf_event)
 {
 	vf_no_faults(self->bdf[0]);
 	close_vfs(self);
-}
-
-static void *sibling_work(void *arg)
-{
-	struct sibling *s = arg;
-	long long last = now_ms(), now;
-	struct nvme_queue *q;
-	unsigned int count;
-
-	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
-		for (count = 0, q = s->n.queue->next; q; q = q->next) {
-			io_submit(&s->n, q, 3);
-			nvme_ring(&s->n, q);
-			count += nvme_reap(&s->n, q);
-		}
-		now = now_ms();
-		if (now - last > s->stall_ms)
-			s->stall_ms = now - last;
-		if (count)
-			last = now;
-		__atomic_add_fetch(&s->completed, count, __ATOMIC_RELAXED);
-		if (nvme_read32(&s->n, NVME_CSTS) != NVME_CSTS_RDY) {
-			s->lost = true;
-			break;
-		}
-	}
-	return NULL;
-}
-
-static void sibling_start(struct sibling *s)
-{
-	s->stop = false;
-	s->lost = false;
-	s->stall_ms = 0;
-	s->completed = 0;
-	if (pthread_create(&s->thread, NULL, sibling_work, s))
-		die("no thread");
-}
-
-/* Waits for @count more completions. */
-static void sibling_await(struct sibling *s, unsigned int count)
-{
-	unsigned long want = __atomic_load_n(&s->completed, __ATOMIC_RELAXED) + count;
-	long long deadline = now_ms() + 1000 * BOUND;
-
-	while (__atomic_load_n(&s->completed, __ATOMIC_RELAXED) < want) {
-		if (now_ms() > deadline)
-			die("the sibling gets nothing done");
-		usleep(1000);
-	}
-}
-
-static void sibling_stop(struct sibling *s)
-{
-	__atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
-	pthread_join(s->thread, NULL);
-	if (!s->lost)
-		io_wait(&s->n);
-}
-
-/* After a reset of the PF: all that the guest was told is written is there. */
-static void go_on(struct nvme *n)
-{
-	nvme_lost(n);
-	nvme_start(n, NVME_QUEUES, 8, 8);
-	io_check(n);
 }
 
 /* A saved state is good, whatever becomes of the VF. One that was not is none. */
@@ -266,9 +189,9 @@ static void at_each_point(struct __test_metadata *_metadata,
 		vf_reset(&self->vf);
 		close(at.fd);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
-		go_on(n);
+		guest_restart(n);
 		if (sibling->lost)
-			go_on(&sibling->n);
+			guest_restart(&sibling->n);
 		else
 			io_check(&sibling->n);
 		if (_metadata->exit_code == KSFT_FAIL) {
@@ -481,8 +404,8 @@ TEST_F_TIMEOUT(pf_event, remove_vfs, 120)
 			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
 		close(at.fd);
 		open_vfs(self);
-		go_on(n);
-		go_on(&sibling->n);
+		guest_restart(n);
+		guest_restart(&sibling->n);
 		if (_metadata->exit_code == KSFT_FAIL) {
 			TH_LOG("at %s", points[i].name);
 			return;
@@ -512,7 +435,7 @@ TEST_F_TIMEOUT(pf_event, remove_modules, 120)
 		EXPECT_EQ(0, point_leave(&at, BOUND));
 		vf_reset(&self->vf);
 		close(at.fd);
-		go_on(&self->n);
+		guest_restart(&self->n);
 	}
 	sibling_stop(&self->sibling);
 	EXPECT_FALSE(self->sibling.lost);
@@ -541,8 +464,8 @@ TEST_F_TIMEOUT(pf_event, remove_modules, 120)
 		vf_bind(self->bdf[0]);
 		vf_bind(self->bdf[1]);
 		open_vfs(self);
-		go_on(&self->n);
-		go_on(&self->sibling.n);
+		guest_restart(&self->n);
+		guest_restart(&self->sibling.n);
 	}
 	TH_LOG("removed %u times", count);
 }

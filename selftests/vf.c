@@ -146,19 +146,32 @@ bool vf_firmware_migrates(const char *bdf)
 	return id[3072] == 1;
 }
 
-bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
-	      __u32 value)
+static bool set_fault(const char *bdf, enum vf_command command,
+		      enum vf_fault fault, __u32 value, __u32 times)
 {
 	struct nvme_admin_cmd cmd = {
 		.opcode = 0x09,		/* Set Features */
 		.cdw10 = 0xc0,		/* vendor specific, the model's */
 		.cdw11 = find_relation(bdf)->index | command << 16 | (__u32)fault << 24,
 		.cdw12 = value,
+		.cdw13 = times,
 	};
 	struct pf pf;
 
 	find_pf(&pf, bdf);
 	return !pf_admin(&pf, &cmd);
+}
+
+bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
+	      __u32 value)
+{
+	return set_fault(bdf, command, fault, value, 0);
+}
+
+bool vf_fault_once(const char *bdf, enum vf_command command, enum vf_fault fault,
+		   __u32 value)
+{
+	return set_fault(bdf, command, fault, value, 1);
 }
 
 void vf_no_faults(const char *bdf)

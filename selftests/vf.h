@@ -93,6 +93,9 @@ enum vf_fault {
 /* False if the controller has no such faults, i.e. is another one. */
 bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
 	      __u32 value);
+/* Only of the next such command. */
+bool vf_fault_once(const char *bdf, enum vf_command command, enum vf_fault fault,
+		   __u32 value);
 void vf_no_faults(const char *bdf);
 
 /*
