@@ -1,0 +1,602 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Controllers that fail: commands are refused, data damaged or cut short on their
+ * way, VFs and the PF break down in the middle (vf_fault()). An errno and one line
+ * in the log tell of it, the guest loses nothing that it was told is written, and
+ * its sibling on another VF does not notice.
+ */
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "../stream.h"
+#include "nvme.h"
+#include "trace.h"
+
+/* Seconds in which a controller that has failed is found and reset. */
+#define BOUND	10
+
+FIXTURE(failure)
+{
+	struct nvme n;
+	struct vf vf;
+	struct sibling sibling;
+	struct pf pf;
+	enum vf_api api;
+};
+
+FIXTURE_SETUP(failure)
+{
+	if (!vf_bdf(1))
+		SKIP(return, "less than two VFs are bound to the driver");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
+		SKIP(return, "the firmware cannot be made to misbehave");
+	vf_no_faults(vf_bdf(0));
+	vf_no_faults(vf_bdf(1));
+	pf_open(&self->pf, vf_bdf(0));
+
+	self->api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+	guest_init(&self->n);
+	vf_open(&self->vf, vf_bdf(0), self->api, self->n.mem, GUEST_MEM);
+	self->n.vf = &self->vf;
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	io_check(&self->n);
+	sibling_open(&self->sibling, vf_bdf(1), self->api);
+}
+
+FIXTURE_TEARDOWN(failure)
+{
+	vf_no_faults(vf_bdf(0));
+	vf_no_faults(vf_bdf(1));
+	vf_close(&self->vf);
+	vf_close(&self->sibling.vf);
+}
+
+/* In the end all is well, and the guest takes over the VF of its sibling. */
+static void move_away(FIXTURE_DATA(failure) * self)
+{
+	struct vf *target = &self->sibling.vf;
+	struct nvme *n = &self->n;
+
+	vf_close(target);
+	vf_open(target, target->bdf, self->api, n->mem, GUEST_MEM);
+	guest_move(n, target);
+	io_check(n);
+}
+
+/* The ways on which a command is sent. */
+static const struct way {
+	const char	*name;		/* of the command */
+	enum vf_command	command;
+	unsigned int	from, to;
+	bool		saved;		/* a saved state is kept */
+} ways[] = {
+#define WAY(name, command, from, to, ...)	\
+	{ name, command, VFIO_DEVICE_STATE_##from, VFIO_DEVICE_STATE_##to, __VA_ARGS__ }
+	WAY("QUERY_DATA_SIZE", VF_QUERY, RUNNING, PRE_COPY),
+	WAY("SUSPEND", VF_SUSPEND, RUNNING, RUNNING_P2P),
+	WAY("SAVE_DATA", VF_SAVE, STOP, STOP_COPY),
+	WAY("LOAD_DATA", VF_LOAD, RUNNING_P2P, RUNNING, true),
+	WAY("RESUME", VF_RESUME, RUNNING_P2P, RUNNING),
+	/* It is sent by write(). */
+	WAY("LOAD_DATA", VF_LOAD, RESUMING, RESUMING),
+	WAY("QUERY_DATA_SIZE", VF_QUERY, RUNNING_P2P, PRE_COPY_P2P),
+	WAY("QUERY_DATA_SIZE", VF_QUERY, PRE_COPY_P2P, STOP_COPY),
+	WAY("QUERY_DATA_SIZE", VF_QUERY, STOP, STOP_COPY),
+	WAY("SUSPEND", VF_SUSPEND, PRE_COPY, PRE_COPY_P2P),
+	WAY("SAVE_DATA", VF_SAVE, PRE_COPY_P2P, STOP_COPY),
+	WAY("RESUME", VF_RESUME, RUNNING_P2P, RUNNING, true),
+	WAY("RESUME", VF_RESUME, PRE_COPY_P2P, PRE_COPY),
+};
+
+/* Those that send each of the commands once, and LOAD_DATA in both ways. */
+#define EACH_COMMAND	6
+
+/* A guest on one of these ways. */
+struct trip {
+	const struct way	*way;
+	struct nvme		*n;
+	int			fd;
+	struct stream		stream;	/* what it was, for RESUMING */
+};
+
+static void set_state(struct vf *vf, unsigned int state, int *fd)
+{
+	int ret = vf_set_state(vf, state, fd);
+
+	if (ret)
+		die("cannot go to state %u: %s", state, strerror(-ret));
+}
+
+static void trip_begin(struct trip *t, const struct way *way, struct nvme *n)
+{
+	struct nvme_queue *q;
+
+	*t = (struct trip){ .way = way, .n = n, .fd = -1 };
+	for (q = n->queue->next; q; q = q->next) {
+		io_submit(n, q, 3);
+		nvme_ring(n, q);
+	}
+	if (way->saved || way->from == VFIO_DEVICE_STATE_RESUMING) {
+		guest_suspend(n);
+		guest_save(n, &t->stream);
+	}
+	set_state(n->vf, way->from, &t->fd);
+}
+
+/* 0 or what it fails with. */
+static int trip_go(struct trip *t)
+{
+	struct vf *vf = t->n->vf;
+	struct stream s;
+	int ret, fd;
+
+	if (t->way->from == VFIO_DEVICE_STATE_RESUMING)
+		return stream_write(&t->stream, t->fd, t->stream.len);
+
+	ret = vf_set_state(vf, t->way->to, &fd);
+	if (fd >= 0)
+		t->fd = fd;
+	if (!ret && t->way->command == VF_SAVE) {
+		ret = stream_read(&s, t->fd, 4096);
+		free(s.data);
+	}
+	return ret;
+}
+
+/* Where a command that failed leaves the VF. */
+static unsigned int trip_state(const struct trip *t)
+{
+	return t->way->command == VF_SAVE ? t->way->to : t->way->from;
+}
+
+static void trip_end(struct trip *t)
+{
+	close(t->fd);
+	free(t->stream.data);
+}
+
+static bool runs(unsigned int state)
+{
+	return state == VFIO_DEVICE_STATE_RUNNING ||
+	       state == VFIO_DEVICE_STATE_PRE_COPY;
+}
+
+/* The command works again: the guest need not know. */
+static int trip_recover(struct trip *t)
+{
+	struct vf *vf = t->n->vf;
+	int ret, fd;
+
+	if (t->way->from != VFIO_DEVICE_STATE_RESUMING)
+		return vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+
+	/* The stream can't be continued, but another VF, or this, takes it. */
+	if (vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL) != trip_go(t))
+		die("a stream that failed fails otherwise later");
+	vf_reset(vf);
+	ret = vf_set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fd);
+	if (ret)
+		return ret;
+	ret = stream_write(&t->stream, fd, t->stream.len);
+	close(fd);
+	return ret ?: vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+}
+
+static void sibling_is_well(struct __test_metadata *_metadata, struct sibling *s)
+{
+	sibling_stop(s);
+	EXPECT_FALSE(s->lost);
+	EXPECT_LT(0, s->completed);
+	TH_LOG("sibling: %lu I/Os, longest stall %lld ms", s->completed,
+	       s->stall_ms);
+	EXPECT_GT(1000, s->stall_ms);
+}
+
+static int errno_of(const struct way *way, __u16 status)
+{
+	switch (status & 0x7ff) {
+	case 0x001:
+		return -EOPNOTSUPP;
+	case 0x002:
+		return -EINVAL;
+	case 0x370:	/* Host Pathing Error */
+		/* Of the data_fd this would mean something else. */
+		return way->command == VF_SAVE ||
+		       way->from == VFIO_DEVICE_STATE_RESUMING ? -EIO : -EAGAIN;
+	}
+	return -EIO;
+}
+
+/* It does not work once. Nothing is tried again, and all is as before. */
+static void refuse(struct __test_metadata *_metadata, struct nvme *n,
+		   const struct way *way, __u16 status)
+{
+	struct trip t;
+
+	trip_begin(&t, way, n);
+	ASSERT_TRUE(vf_fault_once(n->vf->bdf, way->command, VF_FAULT_STATUS,
+				  status));
+	EXPECT_EQ(errno_of(way, status), trip_go(&t));
+	EXPECT_EQ(trip_state(&t), vf_get_state(n->vf));
+	EXPECT_EQ(0, trip_recover(&t));
+	trip_end(&t);
+	io_wait(n);
+	if (_metadata->exit_code == KSFT_FAIL)
+		TH_LOG("%s from state %u to %u, status %#x", way->name,
+		       way->from, way->to, status);
+}
+
+/* Each kind of status: generic, of the command, of the medium, path, vendor's. */
+TEST_F_TIMEOUT(failure, status, 120)
+{
+	static const __u16 statuses[] = {
+		0x001, 0x002, 0x006, 0x00c, 0x021, 0x082, 0x0c0,
+		0x100, 0x11f, 0x120, 0x191, 0x1c0,
+		0x281, 0x303, 0x370, 0x371, 0x7ff,
+		/* do not retry; more to tell; retry after a while */
+		0x4002, 0x6006, 0x1821,
+	};
+	struct nvme *n = &self->n;
+	unsigned int i, k;
+	__u16 status;
+
+	sibling_start(&self->sibling);
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		for (k = 0; k < ARRAY_SIZE(statuses); k++)
+			refuse(_metadata, n, &ways[i], statuses[k]);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
+		io_check(n);
+	}
+	/* One of them with each status that there is. */
+	for (status = 1; status < 0x800; status++) {
+		refuse(_metadata, n, &ways[1], status);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
+	}
+	io_check(n);
+	sibling_is_well(_metadata, &self->sibling);
+}
+
+/* A line tells of it: which VF, which command, which status. And only one. */
+TEST_F_TIMEOUT(failure, log, 120)
+{
+	struct nvme *n = &self->n;
+	char text[128], name[64];
+	unsigned int i;
+	time_t end;
+
+	for (i = 0; i < EACH_COMMAND; i++) {
+		snprintf(name, sizeof(name), "%s: %s failed", n->vf->bdf,
+			 ways[i].name);
+		snprintf(text, sizeof(text), "%s: NVMe status %#x ", name,
+			 0x4006 + i);
+		end = time(NULL) + 15;
+		/* The log has room for 10 of these lines in 5 seconds. */
+		do {
+			ASSERT_GE(end, time(NULL))
+				TH_LOG("not in the log: %s", text);
+			log_open();
+			refuse(_metadata, n, &ways[i], 0x4006 + i);
+		} while (!log_has(text));
+		EXPECT_FALSE(log_has(name));
+	}
+	io_check(n);
+}
+
+/* Bytes of state in a stream. */
+static __u64 state_size(const struct stream *s)
+{
+	const struct nvmevf_record *record = (void *)s->data;
+
+	record = (void *)(s->data + sizeof(*record) +
+			  sizeof(struct nvmevf_identity));
+	return record->length;
+}
+
+static const unsigned char *state_of(const struct stream *s)
+{
+	return s->data + 2 * sizeof(struct nvmevf_record) +
+	       sizeof(struct nvmevf_identity);
+}
+
+/*
+ * What SAVE_DATA returned is no good, and that is all there is. The target's
+ * controller refuses it, and so does the source's, where the guest can't go on as
+ * if nothing had happened. After a reset it can.
+ */
+static void lose_state(struct __test_metadata *_metadata, struct nvme *n,
+		       struct vf *target, enum vf_fault fault, __u32 value,
+		       struct stream *s)
+{
+	struct vf *vf = n->vf;
+	struct nvme_queue *q;
+	int fd;
+
+	for (q = n->queue->next; q; q = q->next) {
+		io_submit(n, q, 3);
+		nvme_ring(n, q);
+	}
+	ASSERT_TRUE(vf_fault_once(vf->bdf, VF_SAVE, fault, value));
+	guest_suspend(n);
+	guest_save(n, s);
+
+	set_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+	EXPECT_EQ(-EINVAL, stream_write(s, fd, s->len));
+	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(target));
+	EXPECT_EQ(-EINVAL, vf_set_state(target, VFIO_DEVICE_STATE_STOP, NULL));
+	close(fd);
+	vf_reset(target);
+
+	EXPECT_EQ(-EINVAL, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(vf));
+	guest_check_frozen(n, "though it has no state");
+	vf_reset(vf);
+	guest_restart(n);
+	if (_metadata->exit_code == KSFT_FAIL)
+		TH_LOG("fault %u, value %u", fault, value);
+}
+
+TEST_F_TIMEOUT(failure, damaged_on_save, 60)
+{
+	struct vf *target = &self->sibling.vf;
+	struct nvme *n = &self->n;
+	struct stream s;
+	__u64 size = 1;
+	__u32 at;
+
+	/* Each byte of its beginning, some of all else, and the last one. */
+	for (at = 0; at < size; at = at < 24 ? at + 1 :
+	     at < size - 1 && at + 41 >= size ? size - 1 : at + 41) {
+		lose_state(_metadata, n, target, VF_FAULT_DAMAGE, at, &s);
+		size = state_size(&s);
+		free(s.data);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
+	}
+	move_away(self);
+}
+
+/* What is missing is 0, and nothing of what the memory had before. */
+TEST_F_TIMEOUT(failure, short_on_save, 60)
+{
+	struct vf *target = &self->sibling.vf;
+	struct nvme *n = &self->n;
+	__u32 length, used, i;
+	struct stream s;
+
+	guest_suspend(n);
+	guest_save(n, &s);
+	guest_roll_back(n);
+	used = state_size(&s);
+	while (!state_of(&s)[used - 1])
+		used--;
+	free(s.data);
+
+	for (length = 0; length < used; length = length < used - 1 &&
+	     2 * length + 1 >= used ? used - 1 : 2 * length + 1) {
+		lose_state(_metadata, n, target, VF_FAULT_LENGTH, length, &s);
+		for (i = length; i < state_size(&s); i++)
+			EXPECT_EQ(0, state_of(&s)[i]);
+		free(s.data);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
+	}
+	move_away(self);
+}
+
+/*
+ * The state outgrows what QUERY_DATA_SIZE said, and so the host's memory for it.
+ * The IOMMU keeps it from what lies beyond.
+ */
+TEST_F(failure, long_on_save)
+{
+	static const __u32 lengths[] = { PAGE, 2 * PAGE };
+	struct nvme *n = &self->n;
+	struct stream s;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		lose_state(_metadata, n, &self->sibling.vf, VF_FAULT_LENGTH,
+			   lengths[i], &s);
+		EXPECT_GT(PAGE, state_size(&s));
+		free(s.data);
+	}
+	move_away(self);
+}
+
+/* Here the source still has a good copy, and the guest goes on with it. */
+TEST_F(failure, spoiled_on_load)
+{
+	static const struct {
+		enum vf_fault	fault;
+		__u32		value;
+	} faults[] = {
+		{ VF_FAULT_DAMAGE, 0 }, { VF_FAULT_DAMAGE, 100 },
+		{ VF_FAULT_LENGTH, 0 }, { VF_FAULT_LENGTH, 100 },
+	};
+	struct vf *target = &self->sibling.vf;
+	struct nvme *n = &self->n;
+	struct stream s;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+		io_submit(n, n->queue->next, 3);
+		nvme_ring(n, n->queue->next);
+		ASSERT_TRUE(vf_fault_once(target->bdf, VF_LOAD, faults[i].fault,
+					  faults[i].value));
+		guest_suspend(n);
+		guest_save(n, &s);
+		set_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+		EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
+		close(fd);
+		free(s.data);
+		vf_reset(target);
+
+		guest_roll_back(n);
+		io_wait(n);
+		io_check(n);
+
+		/* Or it has to try twice. */
+		ASSERT_TRUE(vf_fault_once(n->vf->bdf, VF_LOAD, faults[i].fault,
+					  faults[i].value));
+		guest_suspend(n);
+		guest_save(n, &s);
+		free(s.data);
+		EXPECT_EQ(-EINVAL, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING,
+						NULL));
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(n->vf));
+		EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING,
+					  NULL));
+		io_check(n);
+	}
+	move_away(self);
+}
+
+/* The VF has a fatal error. Its owner resets it, or the guest does. */
+TEST_F_TIMEOUT(failure, vf_fails, 60)
+{
+	struct nvme *n = &self->n;
+	struct vf *vf = &self->vf;
+	struct stream s;
+	unsigned int i;
+	struct trip t;
+
+	sibling_start(&self->sibling);
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		trip_begin(&t, &ways[i], n);
+		ASSERT_TRUE(vf_fault_once(vf->bdf, ways[i].command,
+					  VF_FAULT_FAIL, 1));
+		EXPECT_EQ(-EIO, trip_go(&t));
+		EXPECT_EQ(trip_state(&t), vf_get_state(vf));
+		EXPECT_EQ(NVME_CSTS_CFS,
+			  nvme_read32(n, NVME_CSTS) & NVME_CSTS_CFS);
+		EXPECT_EQ(runs(ways[i].from) ||
+			  ways[i].from == VFIO_DEVICE_STATE_RESUMING ? 0 : -EIO,
+			  trip_recover(&t));
+		if (runs(ways[i].from)) {
+			EXPECT_EQ(-EIO, vf_mig_data_size(vf));
+			EXPECT_EQ(-EIO, vf_set_state(vf,
+						     VFIO_DEVICE_STATE_RUNNING_P2P,
+						     NULL));
+		} else {
+			vf_reset(vf);
+		}
+		trip_end(&t);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+		guest_restart(n);
+		guest_suspend(n);
+		guest_save(n, &s);
+		free(s.data);
+		guest_roll_back(n);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("%s from state %u to %u", ways[i].name,
+			       ways[i].from, ways[i].to);
+	}
+	sibling_is_well(_metadata, &self->sibling);
+	move_away(self);
+}
+
+/* The administrator takes the VF offline just then. */
+TEST_F_TIMEOUT(failure, vf_offline, 60)
+{
+	struct nvme *n = &self->n;
+	struct vf *vf = &self->vf;
+	struct stream s;
+	unsigned int i;
+	struct trip t;
+
+	sibling_start(&self->sibling);
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		trip_begin(&t, &ways[i], n);
+		ASSERT_TRUE(vf_fault_once(vf->bdf, ways[i].command,
+					  VF_FAULT_OFFLINE, 0));
+		EXPECT_EQ(-EIO, trip_go(&t));
+		EXPECT_EQ(trip_state(&t), vf_get_state(vf));
+		EXPECT_EQ(runs(ways[i].from) ? 0 : -EIO, trip_recover(&t));
+		vf_reset(vf);
+		trip_end(&t);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+		EXPECT_EQ(-EIO, vf_mig_data_size(vf));
+
+		pf_bring_back(&self->pf);
+		vf_reset(vf);
+		guest_restart(n);
+		guest_suspend(n);
+		guest_save(n, &s);
+		free(s.data);
+		guest_roll_back(n);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("%s from state %u to %u", ways[i].name,
+			       ways[i].from, ways[i].to);
+	}
+	sibling_is_well(_metadata, &self->sibling);
+	move_away(self);
+}
+
+/*
+ * The PF has a fatal error. Nobody is told, so nvme finds out when the command
+ * has taken too long; its reset takes all VFs down.
+ */
+TEST_F_TIMEOUT(failure, pf_fails, 120)
+{
+	struct nvme *n = &self->n;
+	struct vf *vf = &self->vf;
+	long long begin, longest = 0;
+	unsigned int i, state;
+	char text[64];
+	struct trip t;
+	int ret;
+
+	pf_set_timeout(&self->pf, 1);
+	for (i = 0; i < EACH_COMMAND; i++) {
+		trip_begin(&t, &ways[i], n);
+		sibling_start(&self->sibling);
+		ASSERT_TRUE(vf_fault_once(vf->bdf, ways[i].command,
+					  VF_FAULT_FAIL, 0));
+		log_open();
+		begin = now_ms();
+		EXPECT_EQ(-ECANCELED, trip_go(&t));
+		pf_await_live(&self->pf);
+		begin = now_ms() - begin;
+		longest = begin > longest ? begin : longest;
+
+		EXPECT_TRUE(log_has("controller is down; will reset"));
+		snprintf(text, sizeof(text), "%s: %s failed: ", vf->bdf,
+			 ways[i].name);
+		EXPECT_TRUE(log_has(text));
+
+		state = vf_get_state(vf);
+		ret = vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		if (ways[i].command == VF_QUERY) {
+			EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, state);
+			EXPECT_EQ(0, ret);
+		} else {
+			/* It is found out by the next who wants something. */
+			EXPECT_EQ(ways[i].command == VF_SAVE ||
+				  ways[i].from == VFIO_DEVICE_STATE_RESUMING ?
+				  trip_state(&t) : VFIO_DEVICE_STATE_ERROR, state);
+			EXPECT_EQ(state == VFIO_DEVICE_STATE_ERROR ?
+				  -EINVAL : -ENODEV, ret);
+			EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(vf));
+		}
+		trip_end(&t);
+
+		sibling_stop(&self->sibling);
+		EXPECT_TRUE(self->sibling.lost);
+		pf_bring_back(&self->pf);
+		vf_reset(vf);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+		guest_restart(n);
+		guest_restart(&self->sibling.n);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("%s from state %u to %u", ways[i].name,
+			       ways[i].from, ways[i].to);
+	}
+	TH_LOG("the PF runs again %lld ms after the command at the latest",
+	       longest);
+	EXPECT_GT(1000 * BOUND, longest);
+	move_away(self);
+}
+
+TEST_HARNESS_MAIN
