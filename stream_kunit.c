@@ -13,7 +13,7 @@
 /* Offsets in the stream that nvmevf_stream_kunit_good() makes. */
 enum {
 	AT_IDENTITY	= 0,
-	AT_STATE	= 88,
+	AT_STATE	= 96,
 	AT_PADDING	= AT_STATE + 16 + STATE_SIZE,
 	AT_END		= AT_STATE + 16 + 24,
 	GOOD_SIZE	= AT_END + 24,
@@ -289,8 +289,8 @@ static const struct nvmevf_stream_kunit_change {
 	{ "IDENTITY: type unknown", AT_IDENTITY, 77, -EINVAL },
 	{ "IDENTITY: optional", AT_IDENTITY + 4, 1, -EINVAL },
 	{ "IDENTITY: reserved flag", AT_IDENTITY + 7, 0x80, -EINVAL },
-	{ "IDENTITY: too short", AT_IDENTITY + 8, 64, -EINVAL },
-	{ "IDENTITY: too long", AT_IDENTITY + 8, 80, -EINVAL },
+	{ "IDENTITY: too short", AT_IDENTITY + 8, 72, -EINVAL },
+	{ "IDENTITY: too long", AT_IDENTITY + 8, 88, -EINVAL },
 	{ "IDENTITY: huge", AT_IDENTITY + 15, 0xff, -EINVAL },
 	{ "magic", AT_IDENTITY + 16, 'X', -EINVAL },
 	{ "version", AT_IDENTITY + 24, 2, -EINVAL },
@@ -302,6 +302,8 @@ static const struct nvmevf_stream_kunit_change {
 	{ "announces too much state", AT_IDENTITY + 38, 1, -EFBIG },
 	{ "model", AT_IDENTITY + 79, 'X', -EINVAL },
 	{ "firmware", AT_IDENTITY + 87, 'X', -EINVAL },
+	{ "queue pairs", AT_IDENTITY + 88, 4, -EINVAL },
+	{ "IDENTITY: reserved", AT_IDENTITY + 95, 1, -EINVAL },
 	{ "STATE: type", AT_STATE, 1, -EINVAL },
 	{ "STATE: END in its place", AT_STATE, 3, -EINVAL },
 	{ "STATE: type unknown", AT_STATE + 1, 1, -EINVAL },

@@ -4,9 +4,9 @@
  * and its line in the log, and unless it says otherwise here, the VF never hears
  * of it.
  *
- * A refused stream is left by a reset, which takes 0.1 s by PCI's rules. So all
- * VFs that there are work side by side, and with less than 8 of them only a
- * sample of the streams is tried.
+ * A refused stream is left by a reset, which takes its time. So all VFs that there
+ * are work side by side, and with less than 8 of them only a sample of the streams
+ * is tried.
  */
 #include <fcntl.h>
 #include <time.h>
@@ -809,9 +809,13 @@ TEST_F_TIMEOUT(hostile, streams, 600)
 	       trace ? "" : ", without kprobes");
 	EXPECT_LE(vfs < ALL_VFS ? 100 : 5000, total);
 
-	/* All gone again: 400 bytes of each stream are noticed. */
+	/*
+	 * All gone again: 400 bytes of each stream are noticed. A few streams
+	 * leave less than all else does; of these kmemleak tells.
+	 */
 	EXPECT_EQ(0, streams_in_memory());
-	EXPECT_GE(1024 + total / 10, after - before);
+	if (vfs == ALL_VFS)
+		EXPECT_GE(1024 + total / 10, after - before);
 
 	for (i = 0; i < 2; i++)
 		vf_open(&self->vf[i], vf_bdf(i), api(), self->n.mem, GUEST_MEM);
