@@ -61,6 +61,9 @@ def bind(vf):
 class Vm:
     """A QEMU with VFs. The guest reports through its second serial port."""
 
+    memory = "128M"
+    load = "/ioload"        # what the guest runs, and on how many blocks, see guest/
+
     def __init__(self, name, vfs, *args):
         self.name, self.vfs = name, vfs
         self.events = []        # QMP's, by name
@@ -70,10 +73,11 @@ class Vm:
         self.trouble = []       # its other lines: lost and corrupt blocks, errors
         self.process = subprocess.Popen(
             ["qemu-system-x86_64", "-name", name, "-accel", "kvm", "-cpu", "host",
-             "-M", "q35", "-smp", "2", "-m", "128M", "-nodefaults", "-no-user-config",
+             "-M", "q35", "-smp", "2", "-m", self.memory, "-nodefaults", "-no-user-config",
              "-display", "none", "-no-reboot",
              "-kernel", "vmlinuz", "-initrd", "initrd",
-             "-append", "console=ttyS0 loglevel=5 rdinit=/init panic=-1",
+             "-append", "console=ttyS0 loglevel=5 rdinit=/init panic=-1 " +
+             f"-- {self.load}",
              "-serial", f"file:{name}.console", "-serial", "stdio",
              "-qmp", f"unix:{name}.qmp,server=on,wait=off",
              *(arg for vf in vfs

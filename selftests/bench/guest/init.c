@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The guest's init: loads the modules that /modules lists, waits for the NVMe
- * namespace, and runs ioload on it. The console (ttyS0) is left to the kernel's
- * messages; commands and reports go through ttyS1.
+ * namespace, and runs ioload on 4096 of its blocks; its arguments may name another
+ * program and another number. The console (ttyS0) is left to the kernel's messages;
+ * commands and reports go through ttyS1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,11 +49,15 @@ static void use_serial_port(const char *port)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const char *load = argc > 1 ? argv[1] : "/ioload";
+	const char *blocks = argc > 2 ? argv[2] : "4096";
 	char device[] = "/dev/nvme0n1";
 
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sys", "/sys", "sysfs", 0, NULL);
 	use_serial_port("/dev/ttyS1");
 	load_modules();
 
@@ -65,7 +70,7 @@ int main(void)
 		device[strlen("/dev/nvme")] = '0' + i % 4;
 	}
 	if (!fork()) {
-		execl("/ioload", "ioload", device, "0x2000000", "4096", NULL);
+		execl(load, load, device, "0x2000000", blocks, NULL);
 		_exit(127);
 	}
 	wait(NULL);
