@@ -5,11 +5,12 @@
 B := selftests/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check demo lint clean distclean
+.PHONY: help modules check demo soak lint clean distclean
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
 	@echo 'make check      lint, and all tests in a VM'
+	@echo 'make soak       the long runs: long; goes on where it was interrupted'
 	@echo 'make lint       checkpatch, sparse, W=1, kernel-doc, shellcheck'
 	@echo 'make demo       migrate a VM that does I/O to a VF, between two QEMUs'
 	@echo 'make clean      remove what kbuild left in this directory'
@@ -26,6 +27,9 @@ check:
 
 demo:
 	@$(B)/demo
+
+soak:
+	@$(B)/soak
 
 lint:
 	@$(B)/lint
