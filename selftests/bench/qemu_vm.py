@@ -64,8 +64,8 @@ class Vm:
     memory = "128M"
     load = "/ioload"        # what the guest runs, and on how many blocks, see guest/
 
-    def __init__(self, name, vfs, *args):
-        self.name, self.vfs = name, vfs
+    def __init__(self, name, vfs, *args, multifd=False):
+        self.name, self.vfs, self.multifd = name, vfs, multifd
         self.events = []        # QMP's, by name
         self.reports = []       # dicts of the guest's "io" and "end" lines
         self.end = None
@@ -81,7 +81,9 @@ class Vm:
              "-serial", f"file:{name}.console", "-serial", "stdio",
              "-qmp", f"unix:{name}.qmp,server=on,wait=off",
              *(arg for vf in vfs
-               for arg in ("-device", f"vfio-pci,host={vf},enable-migration=on")), *args],
+               for arg in ("-device", f"vfio-pci,host={vf},enable-migration=on,"
+                           f"x-migration-multifd-transfer={'on' if multifd else 'off'}")),
+             *args],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(f"{name}.log", "w"),
             text=True, errors="replace")
         threading.Thread(target=self.listen, daemon=True).start()
@@ -196,14 +198,15 @@ class Vm:
     def migrate_to(self, target, *capabilities, **parameters):
         """Begins a migration to @target, which was started by receiver()."""
         self.target = target
-        known = ("return-path", "switchover-ack", "pause-before-switchover")
-        capabilities = [{"capability": name, "state": name in ("return-path", *capabilities)}
-                        for name in known]
+        known = ("return-path", "switchover-ack", "pause-before-switchover", "multifd")
+        wanted = ("return-path", *(["multifd"] if self.multifd else []), *capabilities)
+        capabilities = [{"capability": name, "state": name in wanted} for name in known]
         for vm in (self, target):
             vm.execute("migrate-set-capabilities", capabilities=capabilities)
         # All memory of a guest with a VF counts as dirty; it is sent in the blackout.
         parameters = {"downtime-limit": 60000, "max-bandwidth": 1 << 40} | parameters
         self.execute("migrate-set-parameters", **parameters)
+        target.execute("migrate-incoming", uri=f"unix:{target.name}.incoming")
         self.execute("migrate", uri=f"unix:{target.name}.incoming")
 
     def migration(self, *ends):
@@ -220,8 +223,8 @@ class Vm:
             time.sleep(0.05)
 
 
-def receiver(name, vfs):
-    return Vm(name, vfs, "-incoming", f"unix:{name}.incoming")
+def receiver(name, vfs, multifd=False):
+    return Vm(name, vfs, "-incoming", "defer", multifd=multifd)
 
 
 class Trace:
