@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The points of a migration at which something may happen. */
-#define _GNU_SOURCE
 #include <glob.h>
 #include <poll.h>
 #include <time.h>
@@ -86,10 +85,27 @@ static void *wait_for_command(void *arg)
 	return NULL;
 }
 
-/* Does a thread, of whatever process, sleep until a command ends? */
-static bool command_under_way(void)
+static const char *function_of(enum vf_command command)
 {
-	bool found = false;
+	switch (command) {
+	case VF_QUERY:
+		return "nvmevf_cmd_query_data_size";
+	case VF_SUSPEND:
+		return "nvmevf_cmd_suspend";
+	case VF_RESUME:
+		return "nvmevf_cmd_resume";
+	case VF_SAVE:
+		return "nvmevf_cmd_save_data";
+	default:
+		return "nvmevf_cmd_load_data";
+	}
+}
+
+/* How many threads, of whatever process, sleep until such a command ends. */
+static unsigned int under_way(enum vf_command command)
+{
+	const char *function = function_of(command);
+	unsigned int count = 0;
 	char *text = NULL;
 	size_t i, room = 0;
 	glob_t tasks;
@@ -97,24 +113,25 @@ static bool command_under_way(void)
 
 	if (glob("/proc/[0-9]*/task/[0-9]*/stack", 0, NULL, &tasks))
 		die("no stacks in /proc");
-	for (i = 0; i < tasks.gl_pathc && !found; i++) {
+	for (i = 0; i < tasks.gl_pathc; i++) {
 		file = fopen(tasks.gl_pathv[i], "r");
 		if (!file)
 			continue;
 		if (getdelim(&text, &room, '\0', file) > 0)
-			found = strstr(text, "nvmevf_cmd_") &&
-				strstr(text, "blk_execute_rq");
+			count += strstr(text, function) &&
+				 strstr(text, "blk_execute_rq");
 		fclose(file);
 	}
 	free(text);
 	globfree(&tasks);
-	return found;
+	return count;
 }
 
 void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		 const struct stream *stream)
 {
 	time_t deadline = time(NULL) + 15;
+	unsigned int others = point->command ? under_way(point->command) : 0;
 	struct pollfd pfd = { .events = POLLIN };
 
 	*at = (struct at){
@@ -148,7 +165,7 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		if (errno)
 			die("no thread");
 	}
-	while (!command_under_way()) {
+	while (under_way(point->command) == others) {
 		if (time(NULL) > deadline)
 			die("%s: the command is not sent", point->name);
 		usleep(1000);
@@ -163,16 +180,9 @@ void point_answer(struct at *at)
 
 int point_leave(struct at *at, int seconds)
 {
-	struct timespec deadline;
-
-	if (at->thread) {
-		clock_gettime(CLOCK_REALTIME, &deadline);
-		deadline.tv_sec += seconds;
-		if (pthread_timedjoin_np(at->thread, NULL, &deadline))
-			die("%s: does not come back in %d s", at->point->name,
-			    seconds);
-		at->thread = 0;
-	}
+	if (at->thread)
+		await_thread(at->thread, at->point->name, seconds);
+	at->thread = 0;
 	if (at->new_fd >= 0) {
 		close(at->fd);
 		at->fd = at->new_fd;
