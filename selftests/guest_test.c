@@ -12,7 +12,7 @@
 #include "trace.h"
 
 /* Seconds after which all is over at the latest. */
-#define BOUND	5
+#define BOUND	15
 
 FIXTURE(guest)
 {
@@ -23,12 +23,11 @@ FIXTURE(guest)
 FIXTURE_SETUP(guest)
 {
 	enum vf_api api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+	const char *lacking = vf_lacking(2, true);
 	int i;
 
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	guest_init(&self->n);
 	for (i = 0; i < 2; i++) {
 		vf_no_faults(vf_bdf(i));
@@ -79,7 +78,7 @@ static int vendor_command(struct nvme *n, struct nvme_queue *q, __u8 opcode,
  * They are the PF's. There the controller would not even answer: that is laid on
  * all of them, for both VFs.
  */
-TEST_F(guest, vendor_commands)
+TEST_F_TIMEOUT(guest, vendor_commands, 60)
 {
 	static const enum vf_command commands[] = {
 		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
@@ -200,7 +199,6 @@ TEST_F_TIMEOUT(guest, trouble_as_it_begins, 120)
 	struct nvme *n = &self->n;
 	long long begin, took, longest = 0;
 	struct troublemaker trouble = { n };
-	struct nvme_queue *q;
 	pthread_t thread;
 	struct stream s;
 	struct vf *from;
@@ -208,10 +206,7 @@ TEST_F_TIMEOUT(guest, trouble_as_it_begins, 120)
 
 	for (i = 0; i < 10 * ARRAY_SIZE(troubles); i++) {
 		/* Full completion queues, and commands that wait for room. */
-		for (q = n->queue->next; q; q = q->next) {
-			io_submit(n, q, 15);
-			nvme_ring(n, q);
-		}
+		io_submit_all(n, 15);
 		trouble.act = troubles[i % ARRAY_SIZE(troubles)];
 		trouble.patience = random() % 200000;
 		if (trouble.act == delete_queues)

@@ -678,6 +678,16 @@ void io_while_suspended(struct nvme *n)
 	}
 }
 
+void io_submit_all(struct nvme *n, unsigned int count)
+{
+	struct nvme_queue *q;
+
+	for (q = n->queue->next; q; q = q->next) {
+		io_submit(n, q, count);
+		nvme_ring(n, q);
+	}
+}
+
 void io_wait_queue(struct nvme *n, struct nvme_queue *q)
 {
 	time_t deadline = time(NULL) + PATIENCE;
@@ -760,6 +770,8 @@ static void *sibling_work(void *arg)
 			s->lost = true;
 			break;
 		}
+		/* Leave something of the CPU to what is tested. */
+		usleep(500);
 	}
 	return NULL;
 }

@@ -214,6 +214,8 @@ unsigned int io_submit(struct nvme *n, struct nvme_queue *q, unsigned int count)
 void io_leave(struct nvme *n);
 /* What a vCPU may still do in RUNNING_P2P: consume, submit, ring. */
 void io_while_suspended(struct nvme *n);
+/* The same on each queue, and rings. */
+void io_submit_all(struct nvme *n, unsigned int count);
 /* Waits until all I/O is done, on one queue or on all. */
 void io_wait_queue(struct nvme *n, struct nvme_queue *q);
 void io_wait(struct nvme *n);

@@ -15,10 +15,11 @@
 #include "trace.h"
 
 /* Seconds after which all is over at the latest. */
-#define BOUND	5
+#define BOUND	15
 
 FIXTURE(pf_event)
 {
+	enum vf_api api;
 	const char *bdf[2];
 	struct nvme n;
 	struct vf vf;
@@ -27,56 +28,35 @@ FIXTURE(pf_event)
 	struct stream good;
 };
 
-static void open_vfs(FIXTURE_DATA(pf_event) * self)
-{
-	enum vf_api api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
-
-	vf_open(&self->vf, self->bdf[0], api, self->n.mem, GUEST_MEM);
-	vf_open(&self->sibling.vf, self->bdf[1], api, self->sibling.n.mem,
-		GUEST_MEM);
-}
-
-static void close_vfs(FIXTURE_DATA(pf_event) * self)
-{
-	vf_close(&self->vf);
-	vf_close(&self->sibling.vf);
-}
-
 FIXTURE_SETUP(pf_event)
 {
-	struct nvme *sibling = &self->sibling.n;
+	const char *lacking = vf_lacking(2, true);
 
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
-		SKIP(return, "the firmware cannot be made to misbehave");
+	if (lacking)
+		SKIP(return, "%s", lacking);
+	self->api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
 	self->bdf[0] = vf_bdf(0);
 	self->bdf[1] = vf_bdf(1);
 	vf_no_faults(self->bdf[0]);
 	pf_open(&self->pf, self->bdf[0]);
 
 	guest_init(&self->n);
-	guest_init(sibling);
-	open_vfs(self);
+	vf_open(&self->vf, self->bdf[0], self->api, self->n.mem, GUEST_MEM);
 	self->n.vf = &self->vf;
-	sibling->vf = &self->sibling.vf;
-	sibling->disk = DISK_PART;
+	sibling_open(&self->sibling, self->bdf[1], self->api);
 
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 	io_check(&self->n);
 	guest_suspend(&self->n);
 	guest_save(&self->n, &self->good);
 	guest_roll_back(&self->n);
-	nvme_start(sibling, NVME_QUEUES, 8, 8);
-	io_check(sibling);
 }
 
 FIXTURE_TEARDOWN(pf_event)
 {
 	vf_no_faults(self->bdf[0]);
-	close_vfs(self);
+	vf_close(&self->vf);
+	vf_close(&self->sibling.vf);
 }
 
 /* A saved state is good, whatever becomes of the VF. One that was not is none. */
@@ -149,14 +129,10 @@ static void at_each_point(struct __test_metadata *_metadata,
 	struct nvme *n = &self->n;
 	unsigned long done = 0;
 	unsigned int i, count = 0;
-	struct nvme_queue *q;
 	struct at at;
 
 	for (i = event->first; i < points_count; i += event->step, count++) {
-		for (q = n->queue->next; q; q = q->next) {
-			io_submit(n, q, 3);
-			nvme_ring(n, q);
-		}
+		io_submit_all(n, 3);
 		sibling_start(sibling);
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		sibling_await(sibling, 1);
@@ -209,7 +185,7 @@ static void reset(const struct pf *pf, const struct vf *vf)
 	pf_reset(pf);
 }
 
-TEST_F_TIMEOUT(pf_event, reset, 120)
+TEST_F_TIMEOUT(pf_event, reset, 300)
 {
 	static const struct event event = {
 		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 1, BOUND
@@ -229,7 +205,7 @@ static void bind(const struct pf *pf, const struct vf *vf)
 }
 
 /* VFs work without the driver of their PF, but do not migrate. */
-TEST_F_TIMEOUT(pf_event, unbind, 120)
+TEST_F_TIMEOUT(pf_event, unbind, 300)
 {
 	static const struct event event = {
 		"unbind", unbind, expect_lost, bind, LOST_BY_UNDO, 0, 1, BOUND
@@ -244,7 +220,7 @@ static void rebind(const struct pf *pf, const struct vf *vf)
 	pf_bind(pf);
 }
 
-TEST_F_TIMEOUT(pf_event, rebind, 120)
+TEST_F_TIMEOUT(pf_event, rebind, 300)
 {
 	static const struct event event = {
 		"rebind", rebind, expect_lost, NULL, LOST_BY_EVENT, 0, 3, BOUND
@@ -263,7 +239,7 @@ static void await_live(const struct pf *pf, const struct vf *vf)
 }
 
 /* The command is not answered, so the nvme driver resets the PF. */
-TEST_F_TIMEOUT(pf_event, timeout, 120)
+TEST_F_TIMEOUT(pf_event, timeout, 300)
 {
 	static const struct event event = {
 		/* The last points are those of commands, two of each. */
@@ -313,13 +289,31 @@ static void expect_refusal(struct __test_metadata *_metadata, struct at *at)
 	}
 }
 
-TEST_F_TIMEOUT(pf_event, offline, 120)
+TEST_F_TIMEOUT(pf_event, offline, 300)
 {
 	static const struct event event = {
 		"offline", offline, expect_refusal, online, NOT_LOST, 0, 1, BOUND
 	};
 
 	at_each_point(_metadata, self, &event);
+}
+
+static void close_vfs(FIXTURE_DATA(pf_event) * self)
+{
+	vf_close(&self->vf);
+	vf_close(&self->sibling.vf);
+}
+
+/* VFs that have come again go back to their users. */
+static void reopen_vfs(FIXTURE_DATA(pf_event) * self)
+{
+	vf_bind(self->bdf[0]);
+	vf_bind(self->bdf[1]);
+	vf_open(&self->vf, self->bdf[0], self->api, self->n.mem, GUEST_MEM);
+	vf_open(&self->sibling.vf, self->bdf[1], self->api,
+		self->sibling.n.mem, GUEST_MEM);
+	guest_restart(&self->n);
+	guest_restart(&self->sibling.n);
 }
 
 struct remover {
@@ -336,25 +330,16 @@ static void *remove_vfs(void *arg)
 	return NULL;
 }
 
-static bool is_there(const char *bdf)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
-	return !access(path, F_OK);
-}
-
 /*
  * sriov_numvfs = 0 waits for the users of the VFs, who are told. What they do
  * meanwhile goes well, migration included.
  */
-TEST_F_TIMEOUT(pf_event, remove_vfs, 120)
+TEST_F_TIMEOUT(pf_event, remove_vfs, 300)
 {
 	struct sibling *sibling = &self->sibling;
 	struct remover remover = { &self->pf };
 	struct nvme *n = &self->n;
 	long long begin, took, longest = 0;
-	struct timespec deadline;
 	struct pollfd request;
 	unsigned int i, count = 0;
 	struct at at;
@@ -384,9 +369,7 @@ TEST_F_TIMEOUT(pf_event, remove_vfs, 120)
 		begin = now_ms();
 		close(request.fd);
 		close_vfs(self);
-		clock_gettime(CLOCK_REALTIME, &deadline);
-		deadline.tv_sec += BOUND;
-		ASSERT_EQ(0, pthread_timedjoin_np(remover.thread, NULL, &deadline));
+		await_thread(remover.thread, "sriov_numvfs = 0", BOUND);
 		took = now_ms() - begin;
 		if (took > longest)
 			longest = took;
@@ -398,14 +381,10 @@ TEST_F_TIMEOUT(pf_event, remove_vfs, 120)
 
 		ASSERT_EQ(0, pf_add_vfs(&self->pf));
 		pf_bring_back(&self->pf);
-		vf_bind(self->bdf[0]);
-		vf_bind(self->bdf[1]);
+		reopen_vfs(self);
 		if (at.fd >= 0)
 			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
 		close(at.fd);
-		open_vfs(self);
-		guest_restart(n);
-		guest_restart(&sibling->n);
 		if (_metadata->exit_code == KSFT_FAIL) {
 			TH_LOG("at %s", points[i].name);
 			return;
@@ -421,7 +400,7 @@ static int remove_module(const char *name)
 }
 
 /* Modules stay as long as somebody has a VF, or no more than a data_fd. */
-TEST_F_TIMEOUT(pf_event, remove_modules, 120)
+TEST_F_TIMEOUT(pf_event, remove_modules, 300)
 {
 	unsigned int i, count = 0;
 	struct at at;
@@ -460,12 +439,8 @@ TEST_F_TIMEOUT(pf_event, remove_modules, 120)
 			pf_bring_back(&self->pf);
 		}
 		ASSERT_EQ(0, system("modprobe nvme-vfio-pci"));
+		reopen_vfs(self);
 		count++;
-		vf_bind(self->bdf[0]);
-		vf_bind(self->bdf[1]);
-		open_vfs(self);
-		guest_restart(&self->n);
-		guest_restart(&self->sibling.n);
 	}
 	TH_LOG("removed %u times", count);
 }

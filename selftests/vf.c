@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A virtual function through VFIO: registers, interrupts, DMA, migration. */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -14,6 +15,24 @@
 #include <sys/mman.h>
 
 #include "vf.h"
+
+void await_thread(pthread_t thread, const char *what, int seconds)
+{
+	struct timespec deadline;
+
+	must(clock_gettime(CLOCK_REALTIME, &deadline));
+	deadline.tv_sec += seconds;
+	if (pthread_timedjoin_np(thread, NULL, &deadline))
+		die("%s takes longer than %d s", what, seconds);
+}
+
+bool is_there(const char *bdf)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
+	return !access(path, F_OK);
+}
 
 static const char *driver_name(void)
 {
@@ -172,6 +191,17 @@ bool vf_fault_once(const char *bdf, enum vf_command command, enum vf_fault fault
 		   __u32 value)
 {
 	return set_fault(bdf, command, fault, value, 1);
+}
+
+const char *vf_lacking(unsigned int vfs, bool faults)
+{
+	if (!vf_bdf(vfs - 1))
+		return "too few VFs are bound to the driver";
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		return "the firmware cannot migrate";
+	if (faults && !vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
+		return "the firmware cannot be made to misbehave";
+	return NULL;
 }
 
 void vf_no_faults(const char *bdf)

@@ -9,6 +9,7 @@
 #define NVMEVF_TEST_VF_H
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -32,6 +33,11 @@
 		die("%s: %s", #call, strerror(errno));			\
 	__ret;								\
 })
+
+/* Dies if the thread does not end in time. */
+void await_thread(pthread_t thread, const char *what, int seconds);
+/* Is there such a PCI function? */
+bool is_there(const char *bdf);
 
 #define VF_VECTORS	8
 
@@ -62,6 +68,11 @@ struct stream {
 /* The VFs bound to the driver under test ($NVMEVF_DRIVER), NULL after the last. */
 const char *vf_bdf(unsigned int index);
 bool vf_api_present(enum vf_api api);
+/*
+ * What a test of migration needs and does not find here, or NULL: so many VFs, and
+ * a controller that can be made to misbehave.
+ */
+const char *vf_lacking(unsigned int vfs, bool faults);
 /* What byte 3072 of the PF's Identify Controller says. */
 bool vf_firmware_migrates(const char *bdf);
 

@@ -20,7 +20,7 @@
 #include "point.h"
 
 /* Seconds after which all is over at the latest. */
-#define BOUND	5
+#define BOUND	15
 
 FIXTURE(vf_event)
 {
@@ -33,13 +33,11 @@ FIXTURE(vf_event)
 
 FIXTURE_SETUP(vf_event)
 {
+	const char *lacking = vf_lacking(1, true);
+
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	self->bdf = vf_bdf(0);
-	if (!self->bdf)
-		SKIP(return, "no VF is bound to the driver");
-	if (!vf_firmware_migrates(self->bdf))
-		SKIP(return, "the firmware cannot migrate");
-	if (!vf_fault(self->bdf, VF_QUERY, VF_FAULT_NONE, 0))
-		SKIP(return, "the firmware cannot be made to misbehave");
 	vf_no_faults(self->bdf);
 	self->api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
 	guest_init(&self->n);
@@ -63,24 +61,12 @@ static void start_anew(struct nvme *n)
 {
 	struct stream s;
 
-	nvme_lost(n);
-	nvme_start(n, NVME_QUEUES, 8, 8);
-	io_check(n);
+	guest_restart(n);
 	guest_suspend(n);
 	guest_save(n, &s);
 	guest_roll_back(n);
 	free(s.data);
 	io_check(n);
-}
-
-static void leave_work(struct nvme *n)
-{
-	struct nvme_queue *q;
-
-	for (q = n->queue->next; q; q = q->next) {
-		io_submit(n, q, 3);
-		nvme_ring(n, q);
-	}
 }
 
 /* The ways to reset a VF: of its user, of the host, and of its guest. */
@@ -122,7 +108,7 @@ static void (*const resets[])(struct vf *vf) = {
  * The guest starts again before the controller has answered the old command; the
  * answer comes too late to do harm.
  */
-TEST_F_TIMEOUT(vf_event, reset, 120)
+TEST_F_TIMEOUT(vf_event, reset, 300)
 {
 	struct nvme *n = &self->n;
 	unsigned int i;
@@ -132,15 +118,13 @@ TEST_F_TIMEOUT(vf_event, reset, 120)
 	for (i = 0; i < points_count; i++) {
 		const struct point *p = &points[i];
 
-		leave_work(n);
+		io_submit_all(n, 3);
 		point_reach(&at, p, &self->vf, &self->good);
 		resets[i % ARRAY_SIZE(resets)](&self->vf);
 		vf_reset_done(&self->vf);
 		if (at.fd >= 0 && p->command != VF_LOAD)
 			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
-		nvme_lost(n);
-		nvme_start(n, NVME_QUEUES, 8, 8);
-		io_check(n);
+		guest_restart(n);
 
 		point_answer(&at);
 		ret = point_leave(&at, BOUND);
@@ -204,17 +188,7 @@ static void *close_all(void *arg)
 	return NULL;
 }
 
-static void await_thread(pthread_t thread, const char *name)
-{
-	struct timespec deadline;
-
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += BOUND;
-	if (pthread_timedjoin_np(thread, NULL, &deadline))
-		die("%s takes longer than %d s", name, BOUND);
-}
-
-TEST_F_TIMEOUT(vf_event, close, 120)
+TEST_F_TIMEOUT(vf_event, close, 300)
 {
 	struct closer closer = { &self->vf };
 	struct at at;
@@ -222,17 +196,18 @@ TEST_F_TIMEOUT(vf_event, close, 120)
 	int irq;
 
 	for (i = 0; i < points_count; i++) {
-		leave_work(&self->n);
+		io_submit_all(&self->n, 3);
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		closer.at = &at;
 		closer.order = orders[i % ARRAY_SIZE(orders)];
 		ASSERT_EQ(0, pthread_create(&closer.thread, NULL, close_all,
 					    &closer));
 		point_answer(&at);
-		await_thread(closer.thread, "close");
+		await_thread(closer.thread, "close", BOUND);
+		/* What became of the command does not matter; a new data_fd goes. */
+		at.fd = -1;
 		point_leave(&at, BOUND);
-		if (at.new_fd >= 0)
-			close(at.new_fd);
+		close(at.fd);
 		for (irq = 0; irq < self->vf.vectors; irq++)
 			close(self->vf.irq[irq]);
 
@@ -255,10 +230,8 @@ static pid_t owner_at(FIXTURE_DATA(vf_event) * self, const struct point *point)
 		struct at at;
 
 		vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
-		nvme_lost(&self->n);
-		nvme_start(&self->n, NVME_QUEUES, 8, 8);
-		io_check(&self->n);
-		leave_work(&self->n);
+		guest_restart(&self->n);
+		io_submit_all(&self->n, 3);
 		point_reach(&at, point, &self->vf, &self->good);
 		must(write(there[1], "", 1));
 		for (;;)
@@ -271,10 +244,23 @@ static pid_t owner_at(FIXTURE_DATA(vf_event) * self, const struct point *point)
 	return pid;
 }
 
-TEST_F_TIMEOUT(vf_event, kill, 120)
+/* Dies if the process lives on. */
+static void await_death(pid_t pid, const char *where)
+{
+	int status, patience = 1000 * BOUND;
+
+	while (!must(waitpid(pid, &status, WNOHANG))) {
+		if (!--patience)
+			die("killed at %s, but lives on", where);
+		usleep(1000);
+	}
+	if (!WIFSIGNALED(status))
+		die("ended by itself at %s", where);
+}
+
+TEST_F_TIMEOUT(vf_event, kill, 300)
 {
 	struct at at = { .vf = &self->vf };
-	int status, patience;
 	unsigned int i;
 	pid_t pid;
 
@@ -284,14 +270,7 @@ TEST_F_TIMEOUT(vf_event, kill, 120)
 		kill(pid, SIGKILL);
 		at.point = &points[i];
 		point_answer(&at);
-		for (patience = 1000 * BOUND; patience; patience--) {
-			if (must(waitpid(pid, &status, WNOHANG)) == pid)
-				break;
-			usleep(1000);
-		}
-		ASSERT_LT(0, patience)
-			TH_LOG("killed at %s, lives on", points[i].name);
-		EXPECT_TRUE(WIFSIGNALED(status));
+		await_death(pid, points[i].name);
 
 		/* What it wrote last is not known. */
 		memset(self->n.seq, 0, sizeof(self->n.seq));
@@ -313,7 +292,7 @@ static void *take_driver_away(void *arg)
 }
 
 /* It waits for the owner, who is told. What he does meanwhile goes well. */
-TEST_F_TIMEOUT(vf_event, unbind, 120)
+TEST_F_TIMEOUT(vf_event, unbind, 300)
 {
 	struct pollfd request;
 	pthread_t thread;
@@ -323,7 +302,7 @@ TEST_F_TIMEOUT(vf_event, unbind, 120)
 
 	snprintf(path, sizeof(path), DRIVER "%s", self->bdf);
 	for (i = 0; i < points_count; i++) {
-		leave_work(&self->n);
+		io_submit_all(&self->n, 3);
 		request.fd = vf_request_fd(&self->vf);
 		request.events = POLLIN;
 		point_reach(&at, &points[i], &self->vf, &self->good);
@@ -337,7 +316,7 @@ TEST_F_TIMEOUT(vf_event, unbind, 120)
 
 		close(request.fd);
 		vf_close(&self->vf);
-		await_thread(thread, "the end of the binding");
+		await_thread(thread, "the end of the binding", BOUND);
 		EXPECT_NE(0, access(path, F_OK));
 		if (at.fd >= 0)
 			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
@@ -411,7 +390,7 @@ static int stall_end(struct stall *s, const void *data)
 	copy.src = (uintptr_t)page;
 	copy.dst = (uintptr_t)s->buf;
 	must(ioctl(s->uffd, UFFDIO_COPY, &copy));
-	await_thread(s->thread, "a call that stalled");
+	await_thread(s->thread, "a call that stalled", BOUND);
 	close(s->uffd);
 	munmap(s->buf, PAGE);
 	return s->ret;
@@ -435,7 +414,7 @@ static const struct place {
 enum action { NEXT_STATE, RESET, RESET_BY_SYSFS, RESET_PF, CLOSE, ACTIONS };
 
 /* Nobody else waits for it, and nothing of it reaches the next life of the VF. */
-TEST_F_TIMEOUT(vf_event, stall, 120)
+TEST_F_TIMEOUT(vf_event, stall, 300)
 {
 	struct stream *good = &self->good, part;
 	struct vf *vf = &self->vf;
@@ -515,6 +494,42 @@ TEST_F_TIMEOUT(vf_event, stall, 120)
 			       place->state, before, action);
 			return;
 		}
+	}
+}
+
+/* Who is killed while his call stalls leaves the data_fd to the others. */
+TEST_F_TIMEOUT(vf_event, kill_stalled, 60)
+{
+	static const unsigned int states[] = {
+		VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_RESUMING,
+	};
+	struct vf *vf = &self->vf;
+	struct stall stall;
+	int fd, there[2];
+	unsigned int i;
+	char byte;
+	pid_t pid;
+
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		ASSERT_EQ(0, vf_set_state(vf, states[i], &fd));
+		must(pipe(there));
+		pid = must(fork());
+		if (!pid) {
+			stall_begin(&stall, fd,
+				    states[i] == VFIO_DEVICE_STATE_RESUMING);
+			must(write(there[1], "", 1));
+			for (;;)
+				pause();
+		}
+		ASSERT_EQ(1, read(there[0], &byte, 1));
+		kill(pid, SIGKILL);
+		await_death(pid, "a call that stalled");
+		EXPECT_EQ(0, stream_touch(fd));
+		close(there[0]);
+		close(there[1]);
+		close(fd);
+		vf_reset(vf);
+		start_anew(&self->n);
 	}
 }
 
