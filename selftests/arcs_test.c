@@ -191,7 +191,7 @@ static void save_good(struct nvme *n, struct stream *good)
 	guest_save(n, good);
 }
 
-TEST_F_TIMEOUT(arcs, all, 120)
+TEST_F_TIMEOUT(arcs, all, 300)
 {
 	struct vf *vf = &self->vf;
 	unsigned int to, count = 0;
@@ -256,7 +256,7 @@ static void leave_work(struct nvme *n)
 enum how_much { NOTHING, SOMETHING, EVERYTHING };
 
 /* The migration is called off, wherever it is. */
-TEST_F_TIMEOUT(arcs, roll_back, 120)
+TEST_F_TIMEOUT(arcs, roll_back, 300)
 {
 	static const struct {
 		unsigned int	path[3];	/* up to the first ERROR */

@@ -230,7 +230,7 @@ static void refuse(struct __test_metadata *_metadata, struct nvme *n,
 }
 
 /* Each kind of status: generic, of the command, of the medium, path, vendor's. */
-TEST_F_TIMEOUT(failure, status, 120)
+TEST_F_TIMEOUT(failure, status, 300)
 {
 	static const __u16 statuses[] = {
 		0x001, 0x002, 0x006, 0x00c, 0x021, 0x082, 0x0c0,
@@ -260,7 +260,7 @@ TEST_F_TIMEOUT(failure, status, 120)
 }
 
 /* A line tells of it: which VF, which command, which status. And only one. */
-TEST_F_TIMEOUT(failure, log, 120)
+TEST_F_TIMEOUT(failure, log, 300)
 {
 	struct nvme *n = &self->n;
 	char text[128], name[64];
@@ -538,7 +538,7 @@ TEST_F_TIMEOUT(failure, vf_offline, 60)
  * The PF has a fatal error. Nobody is told, so nvme finds out when the command
  * has taken too long; its reset takes all VFs down.
  */
-TEST_F_TIMEOUT(failure, pf_fails, 120)
+TEST_F_TIMEOUT(failure, pf_fails, 300)
 {
 	struct nvme *n = &self->n;
 	struct vf *vf = &self->vf;

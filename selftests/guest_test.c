@@ -194,7 +194,7 @@ static void (*const troubles[])(struct nvme *n) = {
 	shut_down_abruptly, delete_queues,
 };
 
-TEST_F_TIMEOUT(guest, trouble_as_it_begins, 120)
+TEST_F_TIMEOUT(guest, trouble_as_it_begins, 300)
 {
 	struct nvme *n = &self->n;
 	long long begin, took, longest = 0;
@@ -271,7 +271,7 @@ static void *storm_doorbells(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(guest, doorbell_storm, 120)
+TEST_F_TIMEOUT(guest, doorbell_storm, 300)
 {
 	struct storm storm = { &self->n };
 	struct nvme *n = &self->n;

@@ -823,7 +823,7 @@ TEST_F_TIMEOUT(hostile, streams, 600)
 }
 
 /* After each byte there is no way out; after the last there is. */
-TEST_F_TIMEOUT(hostile, truncated, 120)
+TEST_F_TIMEOUT(hostile, truncated, 300)
 {
 	const struct stream *s = &good[1];
 	struct vf *vf = &self->vf[1];
@@ -879,7 +879,7 @@ static bool is_logged(int fd, const char *bdf, const char *text)
 }
 
 /* The log says why, unless it was flooded. */
-TEST_F_TIMEOUT(hostile, log, 120)
+TEST_F_TIMEOUT(hostile, log, 300)
 {
 	static const struct {
 		size_t		at;
