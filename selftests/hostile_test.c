@@ -670,20 +670,6 @@ static void work(unsigned int worker, unsigned int vfs, bool trace,
 	exit(run.wrong ? 1 : 0);
 }
 
-static unsigned int streams_in_memory(void)
-{
-	FILE *f = fopen("/proc/vmallocinfo", "r");
-	unsigned int count = 0;
-	char line[512];
-
-	if (!f)
-		return 0;
-	while (fgets(line, sizeof(line), f))
-		count += !!strstr(line, "nvmevf_");
-	fclose(f);
-	return count;
-}
-
 /* kB */
 static long unreclaimable(void)
 {
@@ -813,7 +799,7 @@ TEST_F_TIMEOUT(hostile, streams, 600)
 	 * All gone again: 400 bytes of each stream are noticed. A few streams
 	 * leave less than all else does; of these kmemleak tells.
 	 */
-	EXPECT_EQ(0, streams_in_memory());
+	EXPECT_EQ(0, vf_images());
 	if (vfs == ALL_VFS)
 		EXPECT_GE(1024 + total / 10, after - before);
 

@@ -647,6 +647,20 @@ int vf_set_state(struct vf *vf, unsigned int state, int *data_fd)
 	return ret;
 }
 
+unsigned int vf_images(void)
+{
+	FILE *f = fopen("/proc/vmallocinfo", "r");
+	unsigned int count = 0;
+	char line[512];
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		count += !!strstr(line, "nvmevf_");
+	fclose(f);
+	return count;
+}
+
 int stream_read_on(struct stream *s, int fd, size_t chunk)
 {
 	size_t room = s->len;

@@ -161,6 +161,9 @@ int vf_get_state(struct vf *vf);
 /* @data_fd may be NULL where the arc makes none; it is -1 if there is none. */
 int vf_set_state(struct vf *vf, unsigned int state, int *data_fd);
 
+/* How many states the driver holds in memory, of all VFs. */
+unsigned int vf_images(void);
+
 /* Whole streams, @chunk bytes at a time. */
 int stream_read(struct stream *s, int fd, size_t chunk);
 /* The same, but adds to what @s has. -ENOMSG: there will be more in STOP_COPY. */

@@ -1,0 +1,1103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A fuzzer that knows what is right: random steps on two VFs, one at a time, beside
+ * a model of the migration states, the streams and the controller. Each
+ * result of each step must be the model's. All the while a guest does I/O, goes
+ * along with whatever the steps do to it, and checks its data.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "kselftest_harness.h"
+#include "../stream.h"
+#include "fuzz.h"
+#include "nvme.h"
+
+#define NORMAL_STEPS	5000
+
+#define STATES		(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
+#define VFS		2
+
+/* What a stream has before the state's record; it is all that PRE_COPY has. */
+#define INITIAL		(sizeof(struct nvmevf_record) + \
+			 sizeof(struct nvmevf_identity))
+#define STATE_AT	(INITIAL + sizeof(struct nvmevf_record))
+#define END_SIZE	(sizeof(struct nvmevf_record) + \
+			 sizeof(struct nvmevf_end))
+#define STREAM_MAX	(1U << 20)
+
+enum command { QUERY, SUSPEND, RESUME, SAVE, LOAD, COMMANDS };
+
+static const enum vf_command opcodes[COMMANDS] = {
+	VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+};
+
+/* A whole stream. */
+struct saved {
+	unsigned char	*data;
+	size_t		len;
+	__u64		life;	/* see struct model */
+};
+
+enum phase { PRECOPY, SAVING, SAVED, WRITING, LOADED };
+
+/* The stream of a VF in a state that has one. */
+struct data {
+	bool		there, fresh;
+	int		fd;		/* -1 when it was closed */
+	enum phase	phase;
+	int		error;		/* that all calls give */
+	bool		unsure;		/* a PF reset may have hit SAVE_DATA */
+	unsigned char	*data;
+	size_t		pos;
+	size_t		len;		/* reading: not known before STATE_AT */
+	size_t		most;		/* bytes at a time */
+	/* writing: */
+	size_t		good;		/* so many bytes of it are */
+	bool		damaged;	/* and then there is not the end */
+	__u64		life;
+};
+
+/* A VF, and what it ought to be. */
+struct model {
+	struct vf	vf;
+	unsigned int	state;
+	struct data	data;
+	bool		kept;		/* the driver has a saved state */
+	bool		suspended, online;
+	bool		stale;		/* the PF was reset since it was suspended */
+	/*
+	 * Whose queues are in it: 0 nobody's. The guest begins a new life each
+	 * time that it is resumed; with an older one it must never run again.
+	 */
+	__u64		life;
+	int		fault[COMMANDS];	/* -errno that it leads to */
+	int		size_fault[2];		/* running, suspended */
+};
+
+static struct {
+	struct fuzz_random random;
+	unsigned long	seed, step, steps;
+	struct model	vf[VFS];
+	struct nvme	n;
+	struct model	*home;		/* where the guest runs */
+	__u64		life, lives;	/* the guest's, 0: it is dead */
+	struct pf	pf;
+	bool		pf_bound;
+	struct saved	saved[4];
+	struct {
+		int	fd;
+		bool	write;
+	} dead[4];
+	void		*nowhere;
+	bool		failed;		/* the step */
+	char		log[24][160];
+	unsigned long	moves, starts, ios;
+	unsigned long	faults[VF_FAULT_SIZE_IDLE + 1];
+} fuzz;
+
+/* What the step is doing, for those who must find out what went wrong. */
+static __attribute__((format(printf, 1, 2))) void note(const char *fmt, ...)
+{
+	char *line = fuzz.log[fuzz.step % ARRAY_SIZE(fuzz.log)];
+	size_t len = strlen(line);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line + len, sizeof(fuzz.log[0]) - len, fmt, args);
+	va_end(args);
+}
+
+static void last_words(void)
+{
+	unsigned long i;
+
+	if (fuzz.step == fuzz.steps)
+		return;
+	i = fuzz.step < ARRAY_SIZE(fuzz.log) ? 0 :
+		fuzz.step - ARRAY_SIZE(fuzz.log) + 1;
+	for (; i <= fuzz.step; i++)
+		fprintf(stderr, "# %lu: %s\n", i,
+			fuzz.log[i % ARRAY_SIZE(fuzz.log)]);
+	fprintf(stderr, "# failed in step %lu of NVMEVF_SEED=%lu\n", fuzz.step,
+		fuzz.seed);
+}
+
+static unsigned int below(unsigned int bound)
+{
+	return fuzz_below(&fuzz.random, bound);
+}
+
+static bool one_in(unsigned int n)
+{
+	return !below(n);
+}
+
+#define expect(want, got, what) do {					\
+	long __want = (want), __got = (got);				\
+									\
+	note(" %s %ld", what, __got);					\
+	if (__want != __got)						\
+		die("%s: %ld, not %ld", what, __got, __want);		\
+	if (__got < 0)							\
+		fuzz.failed = true;					\
+} while (0)
+
+static long result(long ret)
+{
+	return ret < 0 ? -errno : ret;
+}
+
+static bool is_running(unsigned int state)
+{
+	return state == VFIO_DEVICE_STATE_RUNNING ||
+	       state == VFIO_DEVICE_STATE_PRE_COPY;
+}
+
+/*
+ * The controller
+ */
+
+static int command(struct model *v, enum command c)
+{
+	if (!fuzz.pf_bound)
+		return -ENODEV;
+	if (!v->online)
+		return -EIO;
+	if (v->fault[c])
+		return v->fault[c];
+
+	switch (c) {
+	case SUSPEND:
+		v->suspended = true;
+		return 0;
+	case RESUME:
+		if (!v->suspended)
+			return -EIO;
+		v->suspended = false;
+		return 0;
+	case SAVE:
+	case LOAD:
+		return v->suspended ? 0 : -EIO;
+	default:
+		return 0;
+	}
+}
+
+/* A reset of the function, whoever does it. */
+static void lose_guest(void);
+
+static void lose_content(struct model *v)
+{
+	v->suspended = false;
+	v->life = 0;
+	if (fuzz.home == v)
+		lose_guest();
+}
+
+/*
+ * The driver
+ */
+
+static void kill_data(struct model *v)
+{
+	struct data *d = &v->data;
+	unsigned int i;
+
+	if (!d->there)
+		return;
+	d->there = false;
+	free(d->data);
+	if (d->fd < 0)
+		return;
+	i = below(ARRAY_SIZE(fuzz.dead));
+	if (fuzz.dead[i].fd >= 0)
+		close(fuzz.dead[i].fd);
+	fuzz.dead[i].fd = d->fd;
+	fuzz.dead[i].write = d->phase >= WRITING;
+}
+
+static void open_data(struct model *v, enum phase phase)
+{
+	static const size_t sizes[] = { 256, 4096, STREAM_MAX, STREAM_MAX };
+
+	v->data = (struct data){
+		.there = true,
+		.fresh = true,
+		.fd = -1,
+		.phase = phase,
+		.data = malloc(STREAM_MAX),
+		.most = sizes[below(ARRAY_SIZE(sizes))],
+	};
+}
+
+static int query(struct model *v)
+{
+	int fault, ret;
+
+	if (v->kept)
+		return 0;
+	ret = command(v, QUERY);
+	fault = v->size_fault[v->suspended];
+	if (!ret && fault)
+		ret = fault > 0 ? 0 : fault;
+	return ret;
+}
+
+static void save(struct model *v)
+{
+	struct data *d = &v->data;
+
+	d->life = v->life;
+	if (v->kept) {
+		v->kept = false;
+		d->phase = SAVED;
+		return;
+	}
+	d->error = command(v, SAVE);
+	d->phase = SAVING;
+}
+
+#define ARC(cur, new) \
+	(VFIO_DEVICE_STATE_##cur * STATES + VFIO_DEVICE_STATE_##new)
+
+static int arc(struct model *v, unsigned int next)
+{
+	struct data *d = &v->data;
+	int ret = 0;
+
+	switch (v->state * STATES + next) {
+	case ARC(RUNNING, RUNNING_P2P):
+	case ARC(PRE_COPY, PRE_COPY_P2P):
+		ret = command(v, SUSPEND);
+		if (!ret)
+			v->stale = false;
+		break;
+	case ARC(RUNNING_P2P, RUNNING):
+	case ARC(PRE_COPY_P2P, PRE_COPY):
+		if (v->kept)
+			ret = command(v, LOAD);
+		if (ret)
+			break;
+		v->kept = false;
+		ret = command(v, RESUME);
+		break;
+	case ARC(RUNNING, PRE_COPY):
+	case ARC(RUNNING_P2P, PRE_COPY_P2P):
+		ret = query(v);
+		if (!ret)
+			open_data(v, PRECOPY);
+		break;
+	case ARC(PRE_COPY_P2P, STOP_COPY):
+		ret = query(v);
+		if (!ret)
+			save(v);
+		break;
+	case ARC(STOP, STOP_COPY):
+		ret = query(v);
+		if (ret)
+			break;
+		open_data(v, PRECOPY);
+		save(v);
+		break;
+	case ARC(STOP_COPY, STOP):
+		v->kept = !d->error;
+		kill_data(v);
+		break;
+	case ARC(PRE_COPY, RUNNING):
+	case ARC(PRE_COPY_P2P, RUNNING_P2P):
+		kill_data(v);
+		break;
+	case ARC(STOP, RESUMING):
+		v->kept = false;
+		open_data(v, WRITING);
+		break;
+	case ARC(RESUMING, STOP):
+		ret = d->error ?: d->phase == LOADED ? 0 : -EINVAL;
+		if (!ret)
+			kill_data(v);
+		break;
+	}
+	return ret;
+}
+
+/* From one of the states (not ERROR) towards another, as the uAPI has it. */
+static const unsigned char ways[STATES][STATES] = {
+#define WAY(stop, running, stop_copy, resuming, p2p, pre_copy, pre_copy_p2p) { \
+	[VFIO_DEVICE_STATE_STOP] = VFIO_DEVICE_STATE_##stop,		\
+	[VFIO_DEVICE_STATE_RUNNING] = VFIO_DEVICE_STATE_##running,	\
+	[VFIO_DEVICE_STATE_STOP_COPY] = VFIO_DEVICE_STATE_##stop_copy,	\
+	[VFIO_DEVICE_STATE_RESUMING] = VFIO_DEVICE_STATE_##resuming,	\
+	[VFIO_DEVICE_STATE_RUNNING_P2P] = VFIO_DEVICE_STATE_##p2p,	\
+	[VFIO_DEVICE_STATE_PRE_COPY] = VFIO_DEVICE_STATE_##pre_copy,	\
+	[VFIO_DEVICE_STATE_PRE_COPY_P2P] = VFIO_DEVICE_STATE_##pre_copy_p2p }
+	[VFIO_DEVICE_STATE_RUNNING] =
+		WAY(RUNNING_P2P, RUNNING, RUNNING_P2P, RUNNING_P2P, RUNNING_P2P,
+		    PRE_COPY, RUNNING_P2P),
+	[VFIO_DEVICE_STATE_RUNNING_P2P] =
+		WAY(STOP, RUNNING, STOP, STOP, RUNNING_P2P, RUNNING,
+		    PRE_COPY_P2P),
+	[VFIO_DEVICE_STATE_STOP] =
+		WAY(STOP, RUNNING_P2P, STOP_COPY, RESUMING, RUNNING_P2P,
+		    RUNNING_P2P, RUNNING_P2P),
+	[VFIO_DEVICE_STATE_PRE_COPY] =
+		WAY(RUNNING, RUNNING, PRE_COPY_P2P, RUNNING, RUNNING, PRE_COPY,
+		    PRE_COPY_P2P),
+	[VFIO_DEVICE_STATE_PRE_COPY_P2P] =
+		WAY(RUNNING_P2P, RUNNING_P2P, STOP_COPY, RUNNING_P2P,
+		    RUNNING_P2P, PRE_COPY, PRE_COPY_P2P),
+	[VFIO_DEVICE_STATE_STOP_COPY] =
+		WAY(STOP, STOP, STOP_COPY, STOP, STOP, ERROR, ERROR),
+	[VFIO_DEVICE_STATE_RESUMING] =
+		WAY(STOP, STOP, STOP, RESUMING, STOP, STOP, STOP),
+};
+
+static int go(struct model *v, unsigned int target)
+{
+	unsigned int next;
+	int ret;
+
+	while (v->state != target) {
+		if (v->state == VFIO_DEVICE_STATE_ERROR || target >= STATES)
+			return -EINVAL;
+		next = ways[v->state][target];
+		if (next == VFIO_DEVICE_STATE_ERROR)
+			return -EINVAL;
+
+		if ((v->stale || !fuzz.pf_bound) && !is_running(v->state)) {
+			kill_data(v);
+			v->kept = false;
+			v->state = VFIO_DEVICE_STATE_ERROR;
+			return -ENODEV;
+		}
+		ret = arc(v, next);
+		if (ret)
+			return ret;
+		v->state = next;
+	}
+	return 0;
+}
+
+static void model_reset(struct model *v)
+{
+	kill_data(v);
+	v->kept = false;
+	v->state = VFIO_DEVICE_STATE_RUNNING;
+	lose_content(v);
+}
+
+/*
+ * The guest
+ */
+
+/* The guest does not run any more, or in another VF. */
+static void suspend_guest(void)
+{
+	memcpy(fuzz.n.frozen, fuzz.n.mem, fuzz.n.used);
+	fuzz.home = NULL;
+}
+
+static void check_suspended_guest(void)
+{
+	if (memcmp(fuzz.n.frozen, fuzz.n.mem, fuzz.n.used))
+		die("the memory of a suspended guest changed");
+}
+
+static void resume_guest(struct model *v)
+{
+	struct nvme *n = &fuzz.n;
+	struct nvme_queue *q;
+
+	fuzz.moves += n->vf != &v->vf;
+	n->vf = &v->vf;
+	fuzz.home = v;
+	fuzz.life = ++fuzz.lives;
+	v->life = fuzz.life;
+	/* A doorbell that was rung after SAVE_DATA is not in the state. */
+	for (q = n->queue; q; q = q->next)
+		nvme_ring(n, q);
+}
+
+static void lose_guest(void)
+{
+	fuzz.home = NULL;
+	fuzz.life = 0;
+	nvme_lost(&fuzz.n);
+}
+
+/* With an old life, a guest would overwrite what another one has written. */
+static bool may_run(struct model *v)
+{
+	return !v->life || v->life == fuzz.life;
+}
+
+static void guest_io(struct nvme *n)
+{
+	struct nvme_queue *q;
+	unsigned int i = below(4);
+
+	for (q = n->queue->next; q; q = q->next) {
+		fuzz.ios -= q->completed;
+		if (i < 3)
+			io_submit(n, q, 1 + below(3));
+		if (i < 2)
+			nvme_ring(n, q);
+		nvme_reap(n, q);
+		if (!i) {
+			nvme_ring(n, q);
+			io_wait_queue(n, q);
+		}
+		fuzz.ios += q->completed;
+	}
+	note(" I/O %u", i);
+}
+
+/*
+ * The steps
+ */
+
+/* SAVE_DATA has ended; before, the model can't tell what hits it. */
+static void settle(struct model *v)
+{
+	struct pollfd pfd = { .fd = v->data.fd, .events = POLLIN };
+
+	if (!v->data.there || v->data.phase != SAVING)
+		return;
+	if (must(poll(&pfd, 1, 15000)) != 1)
+		die("no SAVE_DATA");
+	v->data.phase = SAVED;
+}
+
+static void step_reset(struct model *v)
+{
+	note(" reset");
+	vf_reset(&v->vf);
+	model_reset(v);
+}
+
+/* What leads to a migration, so that there are some among all that chance brings. */
+static unsigned int usual_state(const struct model *v)
+{
+	bool wanted = fuzz.life && !fuzz.home && v->life != fuzz.life;
+
+	switch (v->state) {
+	case VFIO_DEVICE_STATE_RUNNING:
+		return wanted ? VFIO_DEVICE_STATE_RESUMING :
+		       one_in(2) ? VFIO_DEVICE_STATE_PRE_COPY :
+				   VFIO_DEVICE_STATE_STOP_COPY;
+	case VFIO_DEVICE_STATE_PRE_COPY:
+		return one_in(2) ? VFIO_DEVICE_STATE_PRE_COPY_P2P :
+				   VFIO_DEVICE_STATE_STOP_COPY;
+	case VFIO_DEVICE_STATE_PRE_COPY_P2P:
+		return VFIO_DEVICE_STATE_STOP_COPY;
+	case VFIO_DEVICE_STATE_RUNNING_P2P:
+	case VFIO_DEVICE_STATE_STOP:
+		return wanted ? VFIO_DEVICE_STATE_RESUMING :
+		       one_in(2) ? VFIO_DEVICE_STATE_STOP_COPY :
+				   VFIO_DEVICE_STATE_RUNNING;
+	case VFIO_DEVICE_STATE_STOP_COPY:
+		return !one_in(4) ? VFIO_DEVICE_STATE_STOP_COPY :
+		       one_in(2) ? VFIO_DEVICE_STATE_STOP :
+				   VFIO_DEVICE_STATE_RUNNING;
+	default:
+		return VFIO_DEVICE_STATE_RUNNING;
+	}
+}
+
+static void step_state(struct model *v)
+{
+	unsigned int target = one_in(3) ? below(STATES + 1) : usual_state(v);
+	bool resumes;
+	int fd, ret;
+
+	if (is_running(target) && !may_run(v))
+		target = VFIO_DEVICE_STATE_STOP;
+	note(" from %u to %u", v->state, target);
+
+	v->data.fresh = false;
+	ret = go(v, target);
+	resumes = v->life && v->life == fuzz.life && !v->suspended &&
+		  fuzz.home != v;
+	if (resumes)
+		check_suspended_guest();
+	expect(ret, vf_set_state(&v->vf, target, &fd), "set_state");
+	if (fuzz.home == v && v->suspended)
+		suspend_guest();
+	if (resumes)
+		resume_guest(v);
+	expect(v->data.there && v->data.fresh, fd >= 0, "has data_fd");
+	if (fd >= 0)
+		v->data.fd = fd;
+}
+
+/* A stream was read to its end. */
+static void check_stream(struct data *d)
+{
+	struct saved *s = &fuzz.saved[below(ARRAY_SIZE(fuzz.saved))];
+	const struct nvmevf_end *end = (void *)d->data + d->len - sizeof(*end);
+
+	if (end->crc32c != crc32c(d->data, d->len - END_SIZE))
+		die("bad checksum");
+	free(s->data);
+	s->data = malloc(d->len);
+	memcpy(s->data, d->data, d->len);
+	s->len = d->len;
+	s->life = d->life;
+	note(" all");
+}
+
+/* @n bytes are to be read */
+static long model_read(struct data *d, size_t n)
+{
+	size_t end = d->phase == PRECOPY ? INITIAL : d->len;
+
+	if (d->error)
+		return d->error;
+	if (d->phase == PRECOPY && d->pos == end)
+		return -ENOMSG;
+	return n < end - d->pos ? n : end - d->pos;
+}
+
+static void step_read(struct model *v)
+{
+	struct data *d = &v->data;
+	void *to = one_in(16) ? fuzz.nowhere : d->data + d->pos;
+	bool nonblock = one_in(4);
+	const struct nvmevf_record *state;
+	long want, ret;
+	size_t n;
+
+	if (!d->there || d->fd < 0 || d->phase >= WRITING)
+		return;
+
+	n = one_in(2) ? d->most : below(d->most);
+	if (d->pos < STATE_AT && n > STATE_AT - d->pos)
+		n = STATE_AT - d->pos;
+	if (d->pos < STATE_AT)
+		d->len = STATE_AT;
+	if (d->pos == d->len && one_in(2))
+		n = 0;
+	must(fcntl(d->fd, F_SETFL, nonblock ? O_NONBLOCK : 0));
+	ret = result(read(d->fd, to, n));
+	if (d->phase == SAVING && nonblock && ret == -EAGAIN) {
+		note(" read %ld", ret);
+		return;
+	}
+	if (d->phase == SAVING)
+		d->phase = SAVED;
+	if (d->unsure) {
+		if (ret == -ECANCELED || ret == -EIO || ret == -ENODEV)
+			d->error = ret;
+		d->unsure = false;
+	}
+	want = model_read(d, n);
+	if (want > 0 && to == fuzz.nowhere)
+		want = -EFAULT;
+	expect(want, ret, "read");
+	if (ret <= 0)
+		return;
+
+	d->pos += ret;
+	if (d->pos == STATE_AT) {
+		state = (void *)d->data + INITIAL;
+		d->len = STATE_AT + (state->length + 7) / 8 * 8 + END_SIZE;
+		if (d->len > STREAM_MAX)
+			die("%llu bytes of state", state->length);
+	} else if (d->pos == d->len) {
+		check_stream(d);
+	}
+}
+
+/* What is to be written: a stream that was read, seldom as it was. */
+static void choose_stream(struct data *d)
+{
+	const struct saved *s = &fuzz.saved[below(ARRAY_SIZE(fuzz.saved))];
+	unsigned int at, i;
+
+	/* The guest would like to go on. */
+	for (i = 0; i < ARRAY_SIZE(fuzz.saved) && !fuzz.home; i++)
+		if (fuzz.life && fuzz.saved[i].life == fuzz.life)
+			s = &fuzz.saved[i];
+	if (!s->data) {
+		d->len = 100 + below(1000);
+		for (i = 0; i < d->len; i++)
+			d->data[i] = below(256);
+		d->damaged = true;
+		return;
+	}
+	memcpy(d->data, s->data, s->len);
+	d->len = s->len;
+	d->good = s->len;
+	d->life = s->life;
+	d->damaged = one_in(3);
+	if (!d->damaged)
+		return;
+
+	at = 1 + below(one_in(2) ? s->len - 1 : STATE_AT);
+	d->good = at;
+	switch (below(3)) {
+	case 0:
+		d->data[at] ^= 1 << below(8);
+		break;
+	case 1:		/* cut, and then something else */
+		for (i = at; i < s->len; i++)
+			d->data[i] = below(256);
+		d->data[at] = ~s->data[at];
+		break;
+	default:	/* bytes are missing */
+		d->good = 0;
+		i = 1 + below(s->len - at);
+		memmove(d->data + at, d->data + at + i, s->len - at - i);
+		d->len -= i;
+	}
+	note(" damaged at %u", at);
+}
+
+static void step_write(struct model *v)
+{
+	struct data *d = &v->data;
+	long want, ret;
+	bool end;
+	size_t n;
+
+	if (!d->there || d->fd < 0 || d->phase < WRITING)
+		return;
+
+	n = one_in(2) ? d->most : below(d->most);
+	if (!d->len)
+		choose_stream(d);
+	if (one_in(16) && d->phase == WRITING) {
+		want = d->error ?: n ? -EFAULT : 0;
+		expect(want, result(write(d->fd, fuzz.nowhere, n)), "write");
+		return;
+	}
+
+	if (d->pos == d->len)
+		n = below(3);		/* more than there is */
+	else if (n > d->len - d->pos)
+		n = d->len - d->pos;
+	end = !d->damaged && d->pos + n == d->len;
+	ret = result(write(d->fd, d->data + d->pos, n));
+	if (d->error) {
+		want = d->error;
+	} else if (d->phase == LOADED) {
+		want = n ? -EINVAL : 0;
+	} else if (end) {
+		want = command(v, LOAD) ?: (long)n;
+		if (want > 0) {
+			d->phase = LOADED;
+			v->life = d->life;
+		}
+	} else if (d->pos + n <= d->good) {
+		want = n;
+	} else {
+		/* It depends on the damage when it is found. */
+		want = ret == -EINVAL || ret == -EFBIG || ret == -EBADMSG ?
+			ret : (long)n;
+	}
+	expect(want, ret, "write");
+	if (ret < 0)
+		d->error = ret;
+	else if (d->pos < d->len)
+		d->pos += ret;
+}
+
+static void step_poll(struct model *v)
+{
+	struct data *d = &v->data;
+	struct pollfd pfd = { .fd = d->fd, .events = POLLIN | POLLOUT };
+
+	if (!d->there || d->fd < 0)
+		return;
+	if (one_in(2))
+		settle(v);
+	if (must(poll(&pfd, 1, 0)) && d->phase == SAVING)
+		d->phase = SAVED;
+	expect(d->phase >= WRITING ? POLLOUT :
+	       d->phase == SAVED ? POLLIN :
+	       d->phase == PRECOPY && d->pos < INITIAL ? POLLIN : 0,
+	       pfd.revents, "poll");
+}
+
+static void step_info(struct model *v)
+{
+	struct vfio_precopy_info info = { .argsz = sizeof(info) };
+	struct data *d = &v->data;
+	int want;
+
+	if (!d->there || d->fd < 0)
+		return;
+	want = d->phase >= WRITING ? -ENOTTY : d->phase != PRECOPY ? -EINVAL : 0;
+	expect(want, result(ioctl(d->fd, VFIO_MIG_GET_PRECOPY_INFO, &info)),
+	       "info");
+	if (!want && info.initial_bytes != INITIAL - d->pos)
+		die("%llu initial bytes", info.initial_bytes);
+}
+
+static void step_close(struct model *v)
+{
+	/* It is also what tells when SAVE_DATA has ended. */
+	if (!v->data.there || v->data.fd < 0 || v->data.phase < SAVED)
+		return;
+	must(close(v->data.fd));
+	v->data.fd = -1;
+}
+
+/* A data_fd that outlived its state, and perhaps its device. */
+static void step_dead(struct model *v)
+{
+	unsigned int i = below(ARRAY_SIZE(fuzz.dead));
+	struct vfio_precopy_info info = { .argsz = sizeof(info) };
+	struct pollfd pfd = { .fd = fuzz.dead[i].fd, .events = POLLIN | POLLOUT };
+	bool write_end = fuzz.dead[i].write;
+	char byte = 0;
+
+	if (pfd.fd < 0)
+		return;
+	expect(write_end ? -EBADF : -ENODEV, result(read(pfd.fd, &byte, 1)),
+	       "read");
+	expect(write_end ? -ENODEV : -EBADF, result(write(pfd.fd, &byte, 1)),
+	       "write");
+	expect(write_end ? -ENOTTY : -ENODEV,
+	       result(ioctl(pfd.fd, VFIO_MIG_GET_PRECOPY_INFO, &info)), "info");
+	must(poll(&pfd, 1, 0));
+	expect(POLLERR | POLLHUP | (write_end ? POLLOUT : POLLIN), pfd.revents,
+	       "poll");
+	if (one_in(4)) {
+		close(pfd.fd);
+		fuzz.dead[i].fd = -1;
+	}
+}
+
+static void step_size(struct model *v)
+{
+	long long size;
+	int want;
+
+	/* The answer counts for SAVE_DATA. */
+	settle(v);
+	want = query(v);
+	size = vf_mig_data_size(&v->vf);
+	expect(want, size > (long)(STATE_AT + END_SIZE) ? 0 : size, "size");
+}
+
+static void step_flr(struct model *v)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset",
+		 v->vf.bdf);
+	fd = must(open(path, O_WRONLY));
+	must(write(fd, "1", 1));
+	close(fd);
+	model_reset(v);
+}
+
+static void lay_fault(struct model *v, enum command c, enum vf_fault kind,
+		      __u32 value)
+{
+	note(" %#x kind %u value %#x", opcodes[c], kind, value);
+	if (!vf_fault(v->vf.bdf, opcodes[c], kind, value))
+		die("the fault was not taken");
+	fuzz.faults[kind]++;
+}
+
+static void no_faults(struct model *v)
+{
+	vf_no_faults(v->vf.bdf);
+	memset(v->fault, 0, sizeof(v->fault));
+	memset(v->size_fault, 0, sizeof(v->size_fault));
+}
+
+static void step_fault(struct model *v)
+{
+	static const struct {
+		__u32	status;
+		int	error;
+	} statuses[] = {
+		{ 0x001, -EOPNOTSUPP },		/* Invalid Command Opcode */
+		{ 0x002, -EINVAL },		/* Invalid Field */
+		{ 0x006, -EIO },		/* Internal Error */
+		{ 0x7c0, -EIO },		/* vendor specific */
+	};
+	static const struct {
+		__u32	size;
+		int	error;		/* 1: none */
+	} sizes[] = {
+		{ 0, -EIO }, { 64U << 20, -E2BIG }, { ~0U, -E2BIG },
+		{ 20001, 1 }, { 77777, 1 },
+	};
+	enum command c = below(COMMANDS);
+	unsigned int i, idle = below(2);
+
+	if (!fuzz.pf_bound)
+		return;
+	settle(v);
+	switch (below(6)) {
+	case 0:
+		i = below(ARRAY_SIZE(statuses));
+		lay_fault(v, c, VF_FAULT_STATUS, statuses[i].status);
+		v->fault[c] = statuses[i].error;
+		break;
+	case 1:
+		i = below(ARRAY_SIZE(sizes));
+		lay_fault(v, QUERY, idle ? VF_FAULT_SIZE_IDLE : VF_FAULT_SIZE,
+			  sizes[i].size);
+		v->size_fault[idle] = sizes[i].error;
+		break;
+	case 2:
+		lay_fault(v, c, VF_FAULT_DELAY, 1 + below(20));
+		break;
+	default:
+		no_faults(v);
+	}
+}
+
+static void step_guest(struct model *v)
+{
+	struct nvme *n = &fuzz.n;
+	struct nvme_queue *q;
+
+	if (fuzz.home) {
+		guest_io(n);
+	} else if (v->life && v->life == fuzz.life) {
+		/* Suspended, which its doorbells don't know. */
+		n->vf = &v->vf;
+		for (q = n->queue; q; q = q->next)
+			nvme_ring(n, q);
+	} else if ((!fuzz.life || one_in(16)) && v->online && !v->life &&
+		   is_running(v->state)) {
+		lose_guest();
+		n->vf = &v->vf;
+		nvme_start(n, 2, 8, 8);
+		fuzz.home = v;
+		fuzz.life = ++fuzz.lives;
+	v->life = fuzz.life;
+		fuzz.starts++;
+		note(" start");
+	}
+}
+
+/* An owner of a VF that is not interested in its working. */
+static void step_poke(struct model *v)
+{
+	struct nvme n = { .vf = &v->vf };
+	__u64 queue = VF_IOVA + GUEST_MEM - 4 * PAGE * (v - fuzz.vf + 1);
+
+	if (v->life)
+		return;
+	switch (below(4)) {
+	case 0:
+		nvme_write32(&n, NVME_CC, 0);
+		break;
+	case 1:
+		nvme_write32(&n, NVME_AQA, 7 << 16 | 7);
+		nvme_write32(&n, NVME_ASQ, queue);
+		nvme_write32(&n, NVME_ASQ + 4, queue >> 32);
+		nvme_write32(&n, NVME_ACQ, queue + PAGE);
+		nvme_write32(&n, NVME_ACQ + 4, (queue + PAGE) >> 32);
+		nvme_write32(&n, NVME_CC, NVME_CC_ON);
+		break;
+	default:
+		nvme_write32(&n, 0x1000 + 4 * below(6), below(10));
+	}
+}
+
+static void step_reopen(struct model *v)
+{
+	vf_close(&v->vf);
+	vf_open(&v->vf, v->vf.bdf, one_in(2) && vf_api_present(VF_CDEV) ?
+		VF_CDEV : vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV,
+		fuzz.n.mem, GUEST_MEM);
+	model_reset(v);
+}
+
+static void bring_back(void)
+{
+	int i;
+
+	if (!fuzz.pf_bound)
+		pf_bind(&fuzz.pf);
+	fuzz.pf_bound = true;
+	pf_bring_back(&fuzz.pf);
+	for (i = 0; i < VFS; i++)
+		fuzz.vf[i].online = true;
+}
+
+static void step_pf(struct model *unused)
+{
+	struct model *v;
+
+	if (!fuzz.pf_bound)
+		return;
+	for (v = fuzz.vf; v < fuzz.vf + VFS; v++) {
+		if (one_in(2))
+			settle(v);
+		v->data.unsure = v->data.there && v->data.phase == SAVING;
+	}
+	if (one_in(3)) {
+		pf_unbind(&fuzz.pf);
+		fuzz.pf_bound = false;
+	} else {
+		pf_reset(&fuzz.pf);
+	}
+	for (v = fuzz.vf; v < fuzz.vf + VFS; v++) {
+		lose_content(v);
+		v->online = false;
+		v->stale = true;
+	}
+	if (one_in(2))
+		bring_back();
+}
+
+static void step_online(struct model *v)
+{
+	if (!v->online)
+		bring_back();
+}
+
+enum { READ = 1, WRITE = 2, RESET = 8, FLR = 9, PF_EVENT = 14 };
+
+static struct fuzz_kind kinds[] = {
+	{ "state", 300 }, { "read", 80 }, { "write", 80 }, { "poll", 50 },
+	{ "info", 30 }, { "close", 20 }, { "dead fd", 40 }, { "size", 20 },
+	{ "reset", 5 }, { "FLR", 2 }, { "fault", 40 }, { "guest", 200 },
+	{ "poke", 40 }, { "reopen", 2 }, { "PF event", 3 }, { "online", 30 },
+	{}
+};
+
+static void (* const steps[])(struct model *v) = {
+	step_state, step_read, step_write, step_poll,
+	step_info, step_close, step_dead, step_size,
+	step_reset, step_flr, step_fault, step_guest,
+	step_poke, step_reopen, step_pf, step_online,
+};
+
+static void one_step(void)
+{
+	struct model *v = &fuzz.vf[below(VFS)];
+	unsigned int i = fuzz_choose(&fuzz.random, kinds);
+	long long began;
+
+	/* Nothing but a reset leads out of these. */
+	if ((v->state == VFIO_DEVICE_STATE_ERROR ||
+	     (v->state == VFIO_DEVICE_STATE_RESUMING && v->data.error)) &&
+	    one_in(2))
+		i = RESET;
+	else if (v->state == VFIO_DEVICE_STATE_STOP_COPY && one_in(2))
+		i = READ;
+	else if (v->state == VFIO_DEVICE_STATE_RESUMING &&
+		 v->data.phase == WRITING && !one_in(8))
+		i = WRITE;
+
+	fuzz.log[fuzz.step % ARRAY_SIZE(fuzz.log)][0] = '\0';
+	note("%u %s:", (int)(v - fuzz.vf), kinds[i].name);
+	fuzz.failed = false;
+	began = fuzz_now_us();
+	steps[i](v);
+	fuzz_count(&kinds[i], began, fuzz.failed);
+
+	for (v = fuzz.vf; v < fuzz.vf + VFS; v++)
+		expect(v->state, vf_get_state(&v->vf), "state");
+}
+
+/* After all that, everything works. */
+static void finish(void)
+{
+	struct nvme *n = &fuzz.n;
+	unsigned int i;
+
+	bring_back();
+	for (i = 0; i < ARRAY_SIZE(fuzz.dead); i++)
+		close(fuzz.dead[i].fd);
+	for (i = 0; i < VFS; i++) {
+		no_faults(&fuzz.vf[i]);
+		vf_reset(&fuzz.vf[i].vf);
+		model_reset(&fuzz.vf[i]);
+	}
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	for (i = 0; i < 2 * VFS; i++) {
+		io_check(n);
+		guest_move(n, &fuzz.vf[n->vf == &fuzz.vf[0].vf].vf);
+	}
+	io_check(n);
+}
+
+FIXTURE(fuzz)
+{
+	int unused;
+};
+
+FIXTURE_SETUP(fuzz)
+{
+	unsigned int i;
+
+	if (!vf_bdf(1))
+		SKIP(return, "less than two VFs are bound to the driver");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
+		SKIP(return, "the firmware cannot be made to misbehave");
+
+	guest_init(&fuzz.n);
+	pf_open(&fuzz.pf, vf_bdf(0));
+	fuzz.pf_bound = true;
+	for (i = 0; i < VFS; i++) {
+		vf_open(&fuzz.vf[i].vf, vf_bdf(i), vf_api_present(VF_GROUP) ?
+			VF_GROUP : VF_CDEV, fuzz.n.mem, GUEST_MEM);
+		fuzz.vf[i].state = VFIO_DEVICE_STATE_RUNNING;
+		fuzz.vf[i].online = true;
+		no_faults(&fuzz.vf[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(fuzz.dead); i++)
+		fuzz.dead[i].fd = -1;
+	fuzz.nowhere = must(mmap(NULL, STREAM_MAX, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+
+FIXTURE_TEARDOWN(fuzz)
+{
+	int i;
+
+	for (i = 0; i < VFS; i++)
+		vf_close(&fuzz.vf[i].vf);
+}
+
+TEST_F_TIMEOUT(fuzz, exact, 1000000)
+{
+	long long began = fuzz_now_us();
+
+	fuzz.seed = fuzz_setting("NVMEVF_SEED", time(NULL));
+	fuzz.steps = fuzz_setting("NVMEVF_STEPS", NORMAL_STEPS);
+	fuzz.random.state = fuzz.seed;
+	srandom(fuzz.seed);
+	printf("# NVMEVF_SEED=%lu NVMEVF_STEPS=%lu\n", fuzz.seed, fuzz.steps);
+	fflush(stdout);
+	atexit(last_words);
+
+	for (; fuzz.step < fuzz.steps; fuzz.step++)
+		one_step();
+	finish();
+
+	fuzz_report(kinds);
+	printf("# %lu steps in %lld s, guest started %lu times\n", fuzz.steps,
+	       (fuzz_now_us() - began) / 1000000, fuzz.starts);
+	/* What is not 0 is said otherwise. */
+	printf("# soak: steps=%lu fault_status=%lu fault_delay=%lu fault_size=%lu",
+	       fuzz.steps, fuzz.faults[VF_FAULT_STATUS],
+	       fuzz.faults[VF_FAULT_DELAY],
+	       fuzz.faults[VF_FAULT_SIZE] + fuzz.faults[VF_FAULT_SIZE_IDLE]);
+	printf(" reset_vf=%lu reset_pf=%lu migrations=%lu ios=%lu",
+	       kinds[RESET].count + kinds[FLR].count, kinds[PF_EVENT].count,
+	       fuzz.moves, fuzz.ios);
+	printf(" lost=0 corrupted=0 longest_step_ms=%lld\n",
+	       fuzz_longest_us(kinds) / 1000);
+}
+
+TEST_HARNESS_MAIN
