@@ -1,0 +1,683 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * No memory: each allocation of each arc and of each call on a data_fd fails once,
+ * and all that happens is -ENOMEM. And whose memory it is: what a migration
+ * holds is charged to who began it, bounded, and gone when the stream is.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+#include "../stream.h"
+#include "nvme.h"
+
+#define FAULTS		"/sys/kernel/debug/"
+#define DRIVER		"/sys/bus/pci/drivers/nvme-vfio-pci"
+#define CGROUP		"/sys/fs/cgroup/nvmevf_test"
+
+/* Of the state, large beside all else that is charged. */
+#define LARGE		100000
+
+FIXTURE(memory)
+{
+	struct nvme n;
+	struct vf vf[2];	/* the guest begins on the first */
+	struct stream blank;	/* of a VF that nobody has enabled */
+};
+
+FIXTURE_SETUP(memory)
+{
+	int i;
+
+	if (!vf_bdf(1))
+		SKIP(return, "less than two VFs are bound to the driver");
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		SKIP(return, "the firmware cannot migrate");
+	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
+		SKIP(return, "the firmware cannot be made to misbehave");
+	guest_init(&self->n);
+	for (i = 0; i < 2; i++) {
+		vf_open(&self->vf[i], vf_bdf(i), vf_api_present(VF_GROUP) ?
+			VF_GROUP : VF_CDEV, self->n.mem, GUEST_MEM);
+		vf_no_faults(vf_bdf(i));
+	}
+
+	self->n.vf = &self->vf[0];
+	guest_suspend(&self->n);
+	guest_save(&self->n, &self->blank);
+	guest_roll_back(&self->n);
+	nvme_start(&self->n, 2, 8, 8);
+	io_check(&self->n);
+}
+
+FIXTURE_TEARDOWN(memory)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		vf_no_faults(vf_bdf(i));
+		vf_close(&self->vf[i]);
+	}
+}
+
+/*
+ * Injection of faults: the allocations that are made below a function of the
+ * driver are counted, and the N-th fails.
+ */
+
+static void put(const char *dir, const char *name, const char *text)
+{
+	char path[100];
+	int ret;
+
+	snprintf(path, sizeof(path), FAULTS "%s/%s", dir, name);
+	ret = sysfs_write(path, text);
+	if (ret)
+		die("%s: %s", path, strerror(-ret));
+}
+
+/* Where the code of the driver is. */
+static void find_driver(unsigned long *start, unsigned long *end)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	unsigned long address;
+	char type, line[300];
+
+	*start = ~0UL;
+	*end = 0;
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strstr(line, "[nvme_vfio_pci]") ||
+		    sscanf(line, "%lx %c", &address, &type) != 2 ||
+		    (type != 't' && type != 'T'))
+			continue;
+		if (address < *start)
+			*start = address;
+		if (address > *end)
+			*end = address + PAGE;
+	}
+	fclose(f);
+}
+
+static bool inject_open(void)
+{
+	static const char * const kinds[] = { "failslab", "fail_page_alloc" };
+	unsigned long start, end;
+	char text[32];
+	unsigned int i;
+
+	if (access(FAULTS "failslab/require-start", W_OK) ||
+	    access("/proc/self/fail-nth", W_OK))
+		return false;
+	find_driver(&start, &end);
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		snprintf(text, sizeof(text), "%#lx", start);
+		put(kinds[i], "require-start", text);
+		snprintf(text, sizeof(text), "%#lx", end);
+		put(kinds[i], "require-end", text);
+		put(kinds[i], "ignore-gfp-wait", "N");
+		put(kinds[i], "verbose", "0");
+	}
+	put("fail_page_alloc", "ignore-gfp-highmem", "N");
+	put("fail_page_alloc", "min-order", "0");
+	/* It would count, too: reads and writes that get no page. */
+	if (!access(FAULTS "fail_usercopy", F_OK))
+		put("fail_usercopy", "require-end", "0");
+	return true;
+}
+
+/* The thread @id, or this one. */
+static void fail_nth(const char *id, int n)
+{
+	char path[100], text[16];
+
+	snprintf(path, sizeof(path), "/proc/%s/fail-nth", id);
+	snprintf(text, sizeof(text), "%d", n);
+	if (sysfs_write(path, text) && !strcmp(id, "self"))
+		die("no fail-nth");
+}
+
+/* What is left of fail_nth(), 0: it came to pass. */
+static int fail_left(const char *id)
+{
+	char path[100];
+	FILE *f;
+	int n = -1;
+
+	snprintf(path, sizeof(path), "/proc/%s/fail-nth", id);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%d", &n) != 1)
+		n = -1;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+struct attempt {
+	const char	*name;
+	struct nvme	*n;
+	struct vf	*vf;
+	const struct stream *stream;
+	unsigned int	from, to;
+	bool		saved;		/* @from has a saved state */
+	__u32		estimate;	/* of the state's size, 0: a good one */
+	int		fd;
+};
+
+static void set_state(struct vf *vf, unsigned int state, int *fd)
+{
+	int ret = vf_set_state(vf, state, fd);
+
+	if (ret)
+		die("%s: no way to state %u: %s", vf->bdf, state,
+		    strerror(-ret));
+}
+
+static void await_save(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	if (must(poll(&pfd, 1, 15000)) != 1)
+		die("no SAVE_DATA");
+}
+
+/* The guest's commands are in all conditions when it is suspended. */
+static void leave_work(struct nvme *n)
+{
+	io_submit(n, n->queue->next, 3);
+	nvme_ring(n, n->queue->next);
+	io_submit(n, n->queue->next, 2);
+}
+
+static void finish_work(struct nvme *n)
+{
+	nvme_ring(n, n->queue->next);
+	io_wait(n);
+}
+
+/* To where the attempt begins, from wherever the last one ended. */
+static void go_back(struct attempt *a)
+{
+	set_state(a->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	close(a->fd);
+	if (a->n) {
+		finish_work(a->n);
+		leave_work(a->n);
+	}
+	if (a->saved) {
+		set_state(a->vf, VFIO_DEVICE_STATE_STOP_COPY, &a->fd);
+		await_save(a->fd);
+		set_state(a->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		close(a->fd);
+	}
+	/* The estimate is that of a VF which runs. */
+	if (a->estimate)
+		set_state(a->vf, VFIO_DEVICE_STATE_PRE_COPY, &a->fd);
+	set_state(a->vf, a->from, a->estimate ? NULL : &a->fd);
+}
+
+/* Fails each allocation of @call in turn; returns how many there were. */
+static int fail_each(struct attempt *a, void (*prepare)(struct attempt *a),
+		     int (*call)(struct attempt *a))
+{
+	unsigned int images;
+	int n, ret, left, failed = 0;
+
+	for (n = 1; ; n++) {
+		prepare(a);
+		images = vf_images();
+		fail_nth("self", n);
+		ret = call(a);
+		left = fail_left("self");
+		fail_nth("self", 0);
+
+		if (ret && (ret != -ENOMEM || left))
+			die("%s, allocation %d: %s", a->name, n,
+			    strerror(-ret));
+		if (left)
+			break;
+		if (ret && vf_images() != images)
+			die("%s, allocation %d: a state is left in memory",
+			    a->name, n);
+		failed += !!ret;
+	}
+	printf("# %-32s %2d allocations, %2d needed\n", a->name, n - 1, failed);
+	return n - 1;
+}
+
+static int go_on(struct attempt *a)
+{
+	int fd, state, ret = vf_set_state(a->vf, a->to, &fd);
+
+	state = vf_get_state(a->vf);
+	if (state != (int)(ret ? a->from : a->to))
+		die("%s: %d, and state %d", a->name, ret, state);
+	if (fd >= 0) {
+		if (a->fd >= 0)
+			close(a->fd);
+		a->fd = fd;
+	}
+	return ret;
+}
+
+TEST_F_TIMEOUT(memory, arcs, 300)
+{
+#define NAME(state)	VFIO_DEVICE_STATE_##state
+#define FROM_TO(a, b)	.name = #a " to " #b, .from = NAME(a), .to = NAME(b)
+	struct attempt arcs[] = {
+		{ FROM_TO(RUNNING, RUNNING_P2P) },
+		{ FROM_TO(RUNNING_P2P, RUNNING) },
+		{ FROM_TO(RUNNING_P2P, RUNNING), .saved = true },
+		{ FROM_TO(RUNNING, PRE_COPY) },
+		{ FROM_TO(PRE_COPY, RUNNING) },
+		{ FROM_TO(PRE_COPY, PRE_COPY_P2P) },
+		{ FROM_TO(PRE_COPY_P2P, PRE_COPY) },
+		{ FROM_TO(RUNNING_P2P, PRE_COPY_P2P) },
+		{ FROM_TO(RUNNING_P2P, PRE_COPY_P2P), .saved = true },
+		{ FROM_TO(PRE_COPY_P2P, RUNNING_P2P) },
+		{ FROM_TO(PRE_COPY_P2P, STOP_COPY) },
+		{ FROM_TO(PRE_COPY_P2P, STOP_COPY), .estimate = LARGE },
+		{ FROM_TO(PRE_COPY_P2P, STOP_COPY), .saved = true },
+		{ FROM_TO(STOP, STOP_COPY) },
+		{ FROM_TO(STOP, STOP_COPY), .saved = true },
+		{ FROM_TO(STOP_COPY, STOP) },
+		{ FROM_TO(RUNNING_P2P, STOP) },
+		{ FROM_TO(STOP, RUNNING_P2P) },
+	};
+	struct nvme *n = &self->n;
+	unsigned int i, count = 0;
+
+	if (!inject_open())
+		SKIP(return, "this kernel injects no faults");
+	for (i = 0; i < ARRAY_SIZE(arcs); i++) {
+		arcs[i].n = n;
+		arcs[i].vf = n->vf;
+		arcs[i].fd = -1;
+		if (arcs[i].estimate)
+			vf_fault(n->vf->bdf, VF_QUERY, VF_FAULT_SIZE,
+				 arcs[i].estimate);
+		count += fail_each(&arcs[i], go_back, go_on);
+		vf_no_faults(n->vf->bdf);
+	}
+	EXPECT_LT(30, count);
+
+	set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	finish_work(n);
+	guest_move(n, &self->vf[1]);
+	io_check(n);
+	TH_LOG("%u allocations", count);
+}
+
+/* Out of RESUMING there is no way back but this. */
+static void reset_and_resume(struct attempt *a)
+{
+	if (vf_get_state(a->vf) != VFIO_DEVICE_STATE_RUNNING)
+		vf_reset(a->vf);
+	close(a->fd);
+	set_state(a->vf, a->from, &a->fd);
+}
+
+static int write_all(struct attempt *a)
+{
+	int ret = stream_write(a->stream, a->fd, a->stream->len);
+
+	/* It stays so, and nothing was loaded. */
+	if (ret && (stream_write(a->stream, a->fd, 1) != ret ||
+		    vf_set_state(a->vf, VFIO_DEVICE_STATE_STOP, NULL) != ret ||
+		    vf_get_state(a->vf) != VFIO_DEVICE_STATE_RESUMING))
+		die("%s: forgotten", a->name);
+	return ret;
+}
+
+static int read_all(struct attempt *a)
+{
+	struct stream s;
+	int ret = stream_read(&s, a->fd, PAGE);
+
+	free(s.data);
+	return ret;
+}
+
+static int ask_precopy(struct attempt *a)
+{
+	struct vfio_precopy_info info = { .argsz = sizeof(info) };
+
+	return ioctl(a->fd, VFIO_MIG_GET_PRECOPY_INFO, &info) ? -errno : 0;
+}
+
+static int ask_size(struct attempt *a)
+{
+	long long size = vf_mig_data_size(a->vf);
+
+	return size < 0 ? size : 0;
+}
+
+TEST_F_TIMEOUT(memory, calls, 300)
+{
+	struct vf *vf = &self->vf[1];
+	static const struct {
+		const char	*name;
+		unsigned int	state;
+		int		(*call)(struct attempt *a);
+	} calls[] = {
+		{ "STOP to RESUMING", VFIO_DEVICE_STATE_STOP, go_on },
+		{ "write", VFIO_DEVICE_STATE_RESUMING, write_all },
+		{ "read", VFIO_DEVICE_STATE_STOP_COPY, read_all },
+		{ "GET_PRECOPY_INFO", VFIO_DEVICE_STATE_PRE_COPY, ask_precopy },
+		{ "data size", VFIO_DEVICE_STATE_RUNNING, ask_size },
+		{ "data size", VFIO_DEVICE_STATE_STOP, ask_size },
+	};
+	unsigned int i, count = 0;
+	struct attempt a;
+
+	if (!inject_open())
+		SKIP(return, "this kernel injects no faults");
+	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		a = (struct attempt){
+			.name = calls[i].name,
+			.vf = vf,
+			.stream = &self->blank,
+			.from = calls[i].state,
+			.to = VFIO_DEVICE_STATE_RESUMING,
+			.fd = -1,
+		};
+		count += fail_each(&a, reset_and_resume, calls[i].call);
+		close(a.fd);
+		vf_reset(vf);
+	}
+	EXPECT_LT(5, count);
+
+	guest_move(&self->n, vf);
+	io_check(&self->n);
+	TH_LOG("%u allocations", count);
+}
+
+/* Arms each thread that may run the work; returns how many came to fail. */
+static unsigned int workers(int n)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	char path[300], name[32];
+	unsigned int failed = 0;
+	FILE *f;
+
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		if (fgets(name, sizeof(name), f) &&
+		    !strncmp(name, "kworker/", 8)) {
+			failed += !n && !fail_left(entry->d_name);
+			fail_nth(entry->d_name, n);
+		}
+		fclose(f);
+	}
+	closedir(dir);
+	return failed;
+}
+
+/*
+ * SAVE_DATA runs in a thread of the kernel, so its failure comes out of read(). So
+ * far the block layer has a reserve for all that it allocates there.
+ */
+TEST_F_TIMEOUT(memory, save_data, 120)
+{
+	struct nvme *n = &self->n;
+	unsigned int images, failed = 0, count;
+	struct stream s;
+	int i, fd, ret;
+
+	if (!inject_open())
+		SKIP(return, "this kernel injects no faults");
+	for (i = 1; i; i++) {
+		leave_work(n);
+		guest_suspend(n);
+		set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		images = vf_images();
+
+		workers(i);
+		set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+		await_save(fd);
+		count = workers(0);
+		ret = stream_read(&s, fd, PAGE);
+		ASSERT_TRUE(!ret || (ret == -ENOMEM && count))
+			TH_LOG("allocation %d: %s", i, strerror(-ret));
+		failed += !!ret;
+		free(s.data);
+
+		set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		EXPECT_EQ(images + !ret, vf_images());
+		set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		EXPECT_EQ(images, vf_images());
+		close(fd);
+		finish_work(n);
+		if (!count)
+			break;
+	}
+	EXPECT_LT(1, i);
+	guest_move(n, &self->vf[1]);
+	io_check(n);
+	TH_LOG("%d allocations, %u needed", i - 1, failed);
+}
+
+/*
+ * A VF is bound, though perhaps without migration, or is not bound. These are
+ * hundreds of allocations, and few of them the driver's own: a sample.
+ */
+TEST_F_TIMEOUT(memory, bind, 300)
+{
+	struct vf *vf = &self->vf[1];
+	unsigned int tried = 0, failed = 0;
+	int i, ret, left;
+
+	if (!inject_open())
+		SKIP(return, "this kernel injects no faults");
+	vf_close(vf);
+	for (i = 1; i; i += 1 + i / 8, tried++) {
+		ASSERT_EQ(0, sysfs_write(DRIVER "/unbind", vf->bdf));
+		fail_nth("self", i);
+		ret = sysfs_write(DRIVER "/bind", vf->bdf);
+		left = fail_left("self");
+		fail_nth("self", 0);
+		ASSERT_TRUE(!ret || (ret == -ENOMEM && !left))
+			TH_LOG("allocation %d: %s", i, strerror(-ret));
+		if (left)
+			break;
+		failed += !!ret;
+		if (ret)
+			ASSERT_EQ(0, sysfs_write(DRIVER "/bind", vf->bdf));
+	}
+	EXPECT_LT(0, failed);
+	TH_LOG("%u of %d allocations, %u needed", tried, i - left, failed);
+
+	vf_open(vf, vf->bdf, vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV,
+		self->n.mem, GUEST_MEM);
+	guest_move(&self->n, vf);
+	io_check(&self->n);
+}
+
+/* The arc is gone along, and there is no room for its data_fd. */
+TEST_F(memory, no_room_for_fd)
+{
+	struct rlimit limit, tight;
+	struct nvme *n = &self->n;
+	int fd;
+
+	io_submit(n, n->queue->next, 5);
+	guest_suspend(n);
+	must(getrlimit(RLIMIT_NOFILE, &limit));
+	tight = limit;
+	tight.rlim_cur = must(dup(0));
+	close(tight.rlim_cur);
+	must(setrlimit(RLIMIT_NOFILE, &tight));
+	EXPECT_EQ(-EMFILE, vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd));
+	EXPECT_EQ(-1, fd);
+	EXPECT_EQ(VFIO_DEVICE_STATE_STOP_COPY, vf_get_state(n->vf));
+	must(setrlimit(RLIMIT_NOFILE, &limit));
+
+	EXPECT_EQ(1, vf_images());
+	EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL));
+	EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	EXPECT_EQ(0, vf_images());
+	nvme_ring(n, n->queue->next);
+	io_check(n);
+}
+
+/* A data_fd that is kept open after its state keeps nothing in memory. */
+TEST_F_TIMEOUT(memory, held_open, 60)
+{
+	struct vf *vf = &self->vf[1];
+	unsigned char header[sizeof(struct nvmevf_record) * 2 +
+			     sizeof(struct nvmevf_identity)];
+	struct nvmevf_record *state = (void *)header + sizeof(header) -
+				      sizeof(*state);
+	int fds[200], i;
+
+	ASSERT_EQ(0, vf_images());
+	ASSERT_TRUE(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, LARGE));
+	for (i = 0; i < 180; i++) {
+		set_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fds[i]);
+		EXPECT_EQ(1, vf_images());
+		set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		EXPECT_EQ(0, vf_images());
+	}
+
+	/* The room is there as soon as it was claimed. */
+	memcpy(header, self->blank.data, sizeof(header));
+	state->length = LARGE;
+	for (; i < 200; i++) {
+		set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fds[i]);
+		EXPECT_EQ(0, vf_images());
+		EXPECT_EQ(sizeof(header), write(fds[i], header, sizeof(header)));
+		EXPECT_EQ(1, vf_images());
+		vf_reset(vf);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+		EXPECT_EQ(0, vf_images());
+	}
+	for (i = 0; i < 200; i++)
+		close(fds[i]);
+}
+
+/*
+ * The owner of a migration, in a memory cgroup of its own
+ */
+
+static bool cgroup_make(const char *limit)
+{
+	rmdir(CGROUP);
+	sysfs_write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+	return !mkdir(CGROUP, 0700) && !sysfs_write(CGROUP "/memory.max", limit);
+}
+
+/* Bytes of vmalloc() that are charged to it. */
+static long charged(void)
+{
+	FILE *f = fopen(CGROUP "/memory.stat", "r");
+	char line[100];
+	long bytes = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "vmalloc %ld", &bytes) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
+/* Small changes show up with delay. */
+static bool is_charged(long least, long most)
+{
+	time_t deadline = time(NULL) + 15;
+	long now;
+
+	do {
+		now = charged();
+		if (now >= least && now <= most)
+			return true;
+		usleep(100000);
+	} while (time(NULL) <= deadline);
+	fprintf(stderr, "# %ld bytes are charged\n", now);
+	return false;
+}
+
+TEST_F_TIMEOUT(memory, charged, 60)
+{
+	struct vf *vf = &self->vf[1];
+	int status, fd;
+	pid_t pid;
+
+	if (!cgroup_make("max") || charged() < 0)
+		SKIP(return, "no memory cgroup");
+	ASSERT_TRUE(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, LARGE));
+	pid = must(fork());
+	if (!pid) {
+		if (sysfs_write(CGROUP "/cgroup.procs", "0"))
+			die("not in the cgroup");
+		set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+		await_save(fd);
+		if (!is_charged(LARGE, 2 * LARGE))
+			die("in STOP_COPY");
+		set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
+		if (!is_charged(LARGE, 2 * LARGE))
+			die("saved");
+		set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		if (!is_charged(0, PAGE))
+			die("in RUNNING");
+		_exit(0);
+	}
+	must(waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, rmdir(CGROUP));
+}
+
+/*
+ * More than the owner may have: it gets an error, or is killed by the kernel, as
+ * the administrator has decided.
+ */
+TEST_F_TIMEOUT(memory, limited, 60)
+{
+	struct vf *vf = &self->vf[1];
+	int kill_it, status, ret, fd;
+	pid_t pid;
+	bool good;
+
+	ASSERT_TRUE(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, LARGE));
+	for (kill_it = 0; kill_it < 2; kill_it++) {
+		if (!cgroup_make("96K") || charged() < 0)
+			SKIP(return, "no memory cgroup");
+		pid = must(fork());
+		if (!pid) {
+			if (sysfs_write("/proc/self/oom_score_adj",
+					kill_it ? "1000" : "-1000") ||
+			    sysfs_write(CGROUP "/cgroup.procs", "0"))
+				die("not in the cgroup");
+			ret = vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fd);
+			_exit(-ret);
+		}
+		must(waitpid(pid, &status, 0));
+		if (kill_it)
+			good = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+		else
+			good = WIFEXITED(status) && WEXITSTATUS(status) == ENOMEM;
+		EXPECT_TRUE(good)
+			TH_LOG("status %#x", status);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+		EXPECT_EQ(0, vf_images());
+		EXPECT_EQ(0, rmdir(CGROUP));
+	}
+	vf_no_faults(vf->bdf);
+	guest_move(&self->n, vf);
+	io_check(&self->n);
+}
+
+TEST_HARNESS_MAIN
