@@ -24,15 +24,11 @@ FIXTURE(arcs)
 
 FIXTURE_SETUP(arcs)
 {
-	if (!vf_bdf(0))
-		SKIP(return, "no VF is bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	guest_init(&self->n);
-	vf_open(&self->vf, vf_bdf(0),
-		vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV, self->n.mem,
-		GUEST_MEM);
-	self->n.vf = &self->vf;
+	const char *why = vf_unfit(1, VF_ANY, false);
+
+	if (why)
+		SKIP(return, "%s", why);
+	guest_open(&self->n, &self->vf, 1, VF_ANY);
 	ASSERT_TRUE(vf_mig_flags(&self->vf) & VFIO_MIGRATION_PRE_COPY);
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 	self->trace = trace_open();

@@ -38,12 +38,10 @@ FIXTURE_VARIANT_ADD(datafd, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(datafd)
 {
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_api_present(variant->api))
-		SKIP(return, "this kernel has no such API");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
+	const char *why = vf_unfit(2, variant->api, false);
+
+	if (why)
+		SKIP(return, "%s", why);
 	guest_init(&self->n);
 	vf_open(&self->src, vf_bdf(0), variant->api, self->n.mem, GUEST_MEM);
 	vf_open(&self->dst, vf_bdf(1), variant->api, self->n.mem, GUEST_MEM);

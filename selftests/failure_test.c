@@ -22,28 +22,20 @@ FIXTURE(failure)
 	struct vf vf;
 	struct sibling sibling;
 	struct pf pf;
-	enum vf_api api;
 };
 
 FIXTURE_SETUP(failure)
 {
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
-		SKIP(return, "the firmware cannot be made to misbehave");
-	vf_no_faults(vf_bdf(0));
-	vf_no_faults(vf_bdf(1));
+	const char *why = vf_unfit(2, VF_ANY, true);
+
+	if (why)
+		SKIP(return, "%s", why);
 	pf_open(&self->pf, vf_bdf(0));
 
-	self->api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
-	guest_init(&self->n);
-	vf_open(&self->vf, vf_bdf(0), self->api, self->n.mem, GUEST_MEM);
-	self->n.vf = &self->vf;
+	guest_open(&self->n, &self->vf, 1, VF_ANY);
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 	io_check(&self->n);
-	sibling_open(&self->sibling, vf_bdf(1), self->api);
+	sibling_open(&self->sibling, vf_bdf(1), VF_ANY);
 }
 
 FIXTURE_TEARDOWN(failure)
@@ -61,7 +53,7 @@ static void move_away(FIXTURE_DATA(failure) * self)
 	struct nvme *n = &self->n;
 
 	vf_close(target);
-	vf_open(target, target->bdf, self->api, n->mem, GUEST_MEM);
+	vf_open(target, target->bdf, VF_ANY, n->mem, GUEST_MEM);
 	guest_move(n, target);
 	io_check(n);
 }

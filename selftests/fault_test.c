@@ -19,7 +19,6 @@ FIXTURE(fault)
 {
 	struct nvme n;
 	struct vf vf[2];	/* the guest begins on the first */
-	enum vf_api api;
 };
 
 static void no_faults(void)
@@ -32,21 +31,11 @@ static void no_faults(void)
 
 FIXTURE_SETUP(fault)
 {
-	int i;
+	const char *why = vf_unfit(2, VF_ANY, true);
 
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
-		SKIP(return, "the firmware cannot be made to misbehave");
-	no_faults();
-	self->api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
-	guest_init(&self->n);
-	for (i = 0; i < 2; i++)
-		vf_open(&self->vf[i], vf_bdf(i), self->api, self->n.mem,
-			GUEST_MEM);
-	self->n.vf = &self->vf[0];
+	if (why)
+		SKIP(return, "%s", why);
+	guest_open(&self->n, self->vf, 2, VF_ANY);
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 	io_check(&self->n);
 }
@@ -388,7 +377,7 @@ TEST_F(fault, close_while_saving)
 	EXPECT_EQ(ENODEV, errno);
 	close(fd);
 	no_faults();
-	vf_open(n->vf, vf_bdf(0), self->api, n->mem, GUEST_MEM);
+	vf_open(n->vf, vf_bdf(0), VF_ANY, n->mem, GUEST_MEM);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
 	guest_restart(n);
 }
@@ -427,7 +416,7 @@ TEST_F_TIMEOUT(fault, side_by_side, 60)
 	vf[count++] = self->vf[0];
 	vf[count++] = self->vf[1];
 	while (count < 4 && vf_bdf(count)) {
-		vf_open(&vf[count], vf_bdf(count), self->api, self->n.mem,
+		vf_open(&vf[count], vf_bdf(count), VF_ANY, self->n.mem,
 			GUEST_MEM);
 		count++;
 	}

@@ -29,19 +29,11 @@ FIXTURE_VARIANT_ADD(migration, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(migration)
 {
-	int i;
+	const char *why = vf_unfit(2, variant->api, false);
 
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_api_present(variant->api))
-		SKIP(return, "this kernel has no such API");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	guest_init(&self->n);
-	for (i = 0; i < 2; i++)
-		vf_open(&self->vf[i], vf_bdf(i), variant->api, self->n.mem,
-			GUEST_MEM);
-	self->n.vf = &self->vf[0];
+	if (why)
+		SKIP(return, "%s", why);
+	guest_open(&self->n, self->vf, 2, variant->api);
 }
 
 FIXTURE_TEARDOWN(migration)

@@ -45,6 +45,17 @@ void guest_init(struct nvme *n)
 	n->next_seq = (getpid() << 16) + 1;
 }
 
+void guest_open(struct nvme *n, struct vf *vf, unsigned int count,
+		enum vf_api api)
+{
+	unsigned int i;
+
+	guest_init(n);
+	for (i = 0; i < count; i++)
+		vf_open(&vf[i], vf_bdf(i), api, n->mem, GUEST_MEM);
+	n->vf = vf;
+}
+
 static void set_state(struct vf *vf, unsigned int state, int *data_fd)
 {
 	int ret = vf_set_state(vf, state, data_fd);

@@ -146,6 +146,9 @@ struct nvme {
 };
 
 void guest_init(struct nvme *n);
+/* The same, with the first @count VFs for it. It begins on the first. */
+void guest_open(struct nvme *n, struct vf *vf, unsigned int count,
+		enum vf_api api);
 
 /*
  * A migration, step by step. The VF must leave the guest's memory alone while it

@@ -22,18 +22,11 @@ FIXTURE(size)
 
 FIXTURE_SETUP(size)
 {
-	int i;
+	const char *why = vf_unfit(2, VF_ANY, false);
 
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	guest_init(&self->n);
-	for (i = 0; i < 2; i++)
-		vf_open(&self->vf[i], vf_bdf(i),
-			vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV,
-			self->n.mem, GUEST_MEM);
-	self->n.vf = &self->vf[0];
+	if (why)
+		SKIP(return, "%s", why);
+	guest_open(&self->n, self->vf, 2, VF_ANY);
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 	self->log = must(open("/dev/kmsg", O_RDONLY | O_NONBLOCK));
 }

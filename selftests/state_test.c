@@ -27,15 +27,11 @@ FIXTURE_VARIANT_ADD(state, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(state)
 {
-	if (!vf_bdf(0))
-		SKIP(return, "no VF is bound to the driver");
-	if (!vf_api_present(variant->api))
-		SKIP(return, "this kernel has no such API");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	guest_init(&self->n);
-	vf_open(&self->vf, vf_bdf(0), variant->api, self->n.mem, GUEST_MEM);
-	self->n.vf = &self->vf;
+	const char *why = vf_unfit(1, variant->api, false);
+
+	if (why)
+		SKIP(return, "%s", why);
+	guest_open(&self->n, &self->vf, 1, variant->api);
 	self->flags = vf_mig_flags(&self->vf);
 	ASSERT_LE(0, self->flags);
 }

@@ -54,7 +54,8 @@ const char *vf_bdf(unsigned int index)
 
 bool vf_api_present(enum vf_api api)
 {
-	return !access(api == VF_CDEV ? "/dev/vfio/devices" : "/dev/vfio/vfio",
+	return api == VF_ANY ||
+	       !access(api == VF_CDEV ? "/dev/vfio/devices" : "/dev/vfio/vfio",
 		       F_OK);
 }
 
@@ -213,6 +214,23 @@ void vf_no_faults(const char *bdf)
 
 	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		vf_fault(bdf, commands[i], VF_FAULT_NONE, 0);
+}
+
+const char *vf_unfit(unsigned int count, enum vf_api api, bool faults)
+{
+	unsigned int i;
+
+	if (!vf_bdf(count - 1))
+		return "too few VFs are bound to the driver";
+	if (!vf_api_present(api))
+		return "this kernel has no such API";
+	if (!vf_firmware_migrates(vf_bdf(0)))
+		return "the firmware cannot migrate";
+	if (faults && !vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
+		return "the firmware cannot be made to misbehave";
+	for (i = 0; faults && i < count; i++)
+		vf_no_faults(vf_bdf(i));
+	return NULL;
 }
 
 struct secondary {
@@ -515,6 +533,8 @@ void vf_open(struct vf *vf, const char *bdf, enum vf_api api, void *mem,
 		.index = VFIO_PCI_BAR0_REGION_INDEX,
 	};
 
+	if (api == VF_ANY)
+		api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
 	vf->bdf = bdf;
 	if (api == VF_CDEV)
 		open_cdev(vf, mem, size);

@@ -47,6 +47,7 @@ bool is_there(const char *bdf);
 enum vf_api {
 	VF_GROUP,		/* /dev/vfio/GROUP with a type1 container */
 	VF_CDEV,		/* /dev/vfio/devices/vfioN with iommufd */
+	VF_ANY,			/* the first of them that there is */
 };
 
 struct vf {
@@ -75,6 +76,11 @@ bool vf_api_present(enum vf_api api);
 const char *vf_lacking(unsigned int vfs, bool faults);
 /* What byte 3072 of the PF's Identify Controller says. */
 bool vf_firmware_migrates(const char *bdf);
+/*
+ * Why there are no @count VFs that can migrate, or, if @faults, misbehave, too: NULL
+ * if there are, and they behave.
+ */
+const char *vf_unfit(unsigned int count, enum vf_api api, bool faults);
 
 /* 0 or -errno */
 int sysfs_write(const char *path, const char *text);
