@@ -227,9 +227,7 @@ static void refuse(struct __test_metadata *_metadata, struct nvme *n,
 TEST_F_TIMEOUT(failure, status, 300)
 {
 	static const __u16 statuses[] = {
-		0x001, 0x002, 0x006, 0x00c, 0x021, 0x082, 0x0c0,
-		0x100, 0x11f, 0x120, 0x191, 0x1c0,
-		0x281, 0x303, 0x370, 0x371, 0x7ff,
+		0x001, 0x002, 0x006, 0x120, 0x191, 0x1c0, 0x281, 0x370, 0x7ff,
 		/* do not retry; more to tell; retry after a while */
 		0x4002, 0x6006, 0x1821,
 	};
@@ -244,8 +242,8 @@ TEST_F_TIMEOUT(failure, status, 300)
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
 		io_check(n);
 	}
-	/* One of them with each status that there is. */
-	for (status = 1; status < 0x800; status++) {
+	/* One of them with many more. */
+	for (status = 3; status < 0x800; status += 7) {
 		refuse(_metadata, n, &ways[1], status);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
 	}
@@ -342,7 +340,7 @@ TEST_F_TIMEOUT(failure, damaged_on_save, 60)
 
 	/* Each byte of its beginning, some of all else, and the last one. */
 	for (at = 0; at < size; at = at < 24 ? at + 1 :
-	     at < size - 1 && at + 41 >= size ? size - 1 : at + 41) {
+	     at < size - 1 && at + 97 >= size ? size - 1 : at + 97) {
 		lose_state(_metadata, n, target, VF_FAULT_DAMAGE, at, &s);
 		size = state_size(&s);
 		free(s.data);
