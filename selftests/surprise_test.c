@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The PF is pulled out of its slot while its VFs are at all points of a migration,
+ * one at each, and one more does I/O. It does not come back, so this is only
+ * done when $NVMEVF_SURPRISE is set.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/pci_regs.h>
+
+#include "kselftest_harness.h"
+#include "nvme.h"
+#include "point.h"
+
+/* Seconds: the controller's commands may take so long, and then all is over. */
+#define TIMEOUT	1
+#define BOUND	(2 * TIMEOUT + 8)
+
+#define MAX_VFS	32
+
+struct guest {
+	struct nvme	n;
+	struct vf	vf;
+	struct at	at;
+	int		request;	/* eventfd */
+	pthread_t	thread;
+};
+
+FIXTURE(surprise)
+{
+	struct guest *guest;
+	unsigned int count;
+	struct sibling sibling;
+	struct stream good;
+	struct pf pf;
+};
+
+FIXTURE_SETUP(surprise)
+{
+	enum vf_api api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+	const char *lacking = vf_lacking(2, true);
+	const char *bdf[MAX_VFS];
+	unsigned int i;
+
+	if (!getenv("NVMEVF_SURPRISE"))
+		SKIP(return, "NVMEVF_SURPRISE is not set");
+	if (lacking)
+		SKIP(return, "%s", lacking);
+	while (self->count < points_count && vf_bdf(self->count + 1)) {
+		bdf[self->count] = vf_bdf(self->count);
+		self->count++;
+	}
+	pf_open(&self->pf, bdf[0]);
+	sibling_open(&self->sibling, vf_bdf(self->count), api);
+	self->guest = calloc(self->count, sizeof(*self->guest));
+	for (i = 0; i < self->count; i++) {
+		struct guest *g = &self->guest[i];
+
+		guest_init(&g->n);
+		vf_open(&g->vf, bdf[i], api, g->n.mem, GUEST_MEM);
+		g->n.vf = &g->vf;
+		g->n.disk = (i + 2) * DISK_PART;
+		g->request = vf_request_fd(&g->vf);
+		nvme_start(&g->n, 1, 8, 8);
+		io_check(&g->n);
+	}
+	guest_suspend(&self->guest[0].n);
+	guest_save(&self->guest[0].n, &self->good);
+	guest_roll_back(&self->guest[0].n);
+}
+
+FIXTURE_TEARDOWN(surprise)
+{
+}
+
+/*
+ * Cuts the power of the slot, and of its indicator, which makes QEMU drop the
+ * device. That was us and not the hotplug driver, which hears only that nothing
+ * is in the slot any more, and finds the power on.
+ */
+static void pull_out(const struct pf *pf)
+{
+	char path[64], device[PATH_MAX], config[PATH_MAX + 8];
+	__u8 at = 0, id[2] = {};
+	__u16 control, off;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", pf->bdf);
+	if (!realpath(path, device))
+		die("%s: %s", path, strerror(errno));
+	*strrchr(device, '/') = '\0';
+	snprintf(config, sizeof(config), "%s/config", device);
+
+	fd = must(open(config, O_RDWR));
+	must(pread(fd, &id[1], 1, PCI_CAPABILITY_LIST));
+	while (id[0] != PCI_CAP_ID_EXP) {
+		at = id[1];
+		must(pread(fd, id, 2, at));
+	}
+	must(pread(fd, &control, 2, at + PCI_EXP_SLTCTL));
+	off = control & ~PCI_EXP_SLTCTL_HPIE;
+	off |= PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PIC;
+	must(pwrite(fd, &off, 2, at + PCI_EXP_SLTCTL));
+	must(pwrite(fd, &control, 2, at + PCI_EXP_SLTCTL));
+	close(fd);
+}
+
+/* How many of them the host wants back. */
+static unsigned int requests(struct guest *guest, unsigned int count)
+{
+	struct pollfd pfd[MAX_VFS];
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		pfd[i] = (struct pollfd){ guest[i].request, POLLIN };
+	return must(poll(pfd, count, 1000 * BOUND));
+}
+
+static void *close_vf(void *arg)
+{
+	struct guest *g = arg;
+
+	close(g->request);
+	vf_close(&g->vf);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(surprise, removal, 120)
+{
+	struct guest *g, *end = self->guest + self->count;
+	struct sibling *sibling = &self->sibling;
+	time_t began;
+	int patience;
+
+	pf_set_timeout(&self->pf, TIMEOUT);
+	for (g = self->guest; g < end; g++) {
+		point_reach(&g->at, &points[g - self->guest], &g->vf,
+			    &self->good);
+		guest_freeze(&g->n);
+	}
+	sibling_start(sibling);
+	sibling_await(sibling, 1);
+
+	began = time(NULL);
+	pull_out(&self->pf);
+	await_thread(sibling->thread, "the loss of a controller", BOUND);
+	EXPECT_TRUE(sibling->lost);
+	for (g = self->guest; g < end; g++)
+		if (g->at.thread)
+			EXPECT_GT(0, point_leave(&g->at, BOUND))
+				TH_LOG("at %s", g->at.point->name);
+	TH_LOG("commands ended after %ld s", time(NULL) - began);
+
+	for (g = self->guest; g < end; g++) {
+		EXPECT_LE(0, vf_get_state(&g->vf));
+		if (point_is_running(g->at.point))
+			continue;
+		guest_check_frozen(&g->n, "when the PF was removed");
+		EXPECT_GT(0, vf_set_state(&g->vf, VFIO_DEVICE_STATE_RUNNING, NULL))
+			TH_LOG("at %s", g->at.point->name);
+	}
+
+	/* The host wants its VFs back, one after the other, and waits for each. */
+	vf_close(&sibling->vf);
+	EXPECT_EQ(1, requests(self->guest, self->count));
+	for (g = self->guest; g < end; g++)
+		ASSERT_EQ(0, pthread_create(&g->thread, NULL, close_vf, g));
+	for (g = self->guest; g < end; g++)
+		await_thread(g->thread, "close", BOUND);
+	for (patience = 1000 * BOUND; patience; patience--) {
+		if (!is_there(self->pf.bdf))
+			break;
+		usleep(1000);
+	}
+	EXPECT_FALSE(is_there(self->pf.bdf));
+	for (g = self->guest; g < end; g++) {
+		EXPECT_FALSE(is_there(g->vf.bdf));
+		if (g->at.fd >= 0)
+			EXPECT_EQ(-ENODEV, stream_touch(g->at.fd));
+	}
+	TH_LOG("%u VFs gone after %ld s", self->count + 1, time(NULL) - began);
+}
+
+TEST_HARNESS_MAIN
