@@ -16,7 +16,7 @@
 #include "point.h"
 
 /* Seconds: the controller's commands may take so long, and then all is over. */
-#define TIMEOUT	1
+#define TIMEOUT	5
 #define BOUND	(2 * TIMEOUT + 8)
 
 #define MAX_VFS	32
