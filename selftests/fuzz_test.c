@@ -1021,6 +1021,8 @@ static void finish(void)
 		vf_reset(&fuzz.vf[i].vf);
 		model_reset(&fuzz.vf[i]);
 	}
+	/* It may have been suspended, and not know of what was done before. */
+	lose_guest();
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	for (i = 0; i < 2 * VFS; i++) {
 		io_check(n);
