@@ -326,9 +326,8 @@ static int nvmevf_stream_lock_readable(struct nvmevf_stream *stream,
 		if (ret)
 			return ret;
 
-		ret = mutex_lock_interruptible(&stream->io_lock);
-		if (ret)
-			return ret;
+		if (mutex_lock_interruptible(&stream->io_lock))
+			return -ERESTARTSYS;
 		mutex_lock(&stream->lock);
 		if (nvmevf_stream_readable(stream))
 			return 0;
@@ -737,9 +736,8 @@ static ssize_t nvmevf_stream_write(struct file *filp, const char __user *buf,
 	void *to;
 	int ret;
 
-	ret = mutex_lock_interruptible(&stream->io_lock);
-	if (ret)
-		return ret;
+	if (mutex_lock_interruptible(&stream->io_lock))
+		return -ERESTARTSYS;
 
 	mutex_lock(&stream->lock);
 	if (READ_ONCE(stream->dead))
