@@ -130,11 +130,15 @@ class Vm:
                     raise Failure(f"{command}: {answer['error']['desc']}")
                 if "return" in answer:
                     return answer["return"]
-                self.events.append(answer["event"])
-                if answer["event"] == "SHUTDOWN":
-                    self.shutdown = answer["data"]["reason"]
+                self.heard(answer)
         except (BrokenPipeError, ConnectionResetError):
             raise Failure(self.obituary()) from None
+
+    def heard(self, message):
+        if "event" in message:
+            self.events.append(message["event"])
+        if message.get("event") == "SHUTDOWN":
+            self.shutdown = message["data"]["reason"]
 
     def last_words(self):
         lines = read(f"{self.name}.log").strip().splitlines()
@@ -142,6 +146,12 @@ class Vm:
 
     def obituary(self):
         status = self.process.wait(PATIENCE)
+        try:
+            # what it said before it ended, and nobody has read yet
+            for line in self.qmp or ():
+                self.heard(json.loads(line))
+        except (OSError, ValueError):
+            pass
         return (f"the {self.name} QEMU ended with status {status}, reason "
                 f"{self.shutdown or 'not known'}: {self.last_words()}")
 
