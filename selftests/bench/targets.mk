@@ -17,7 +17,7 @@ help:
 	@echo 'make distclean  remove the cache of VM, compilers and modules, too'
 	@echo
 	@echo 'It takes Debian 12 or later on x86-64, root (to install packages and to'
-	@echo 'set up a build root) and 10 GB of disk; no NVMe device and no KVM.'
+	@echo 'set up a build root) and 15 GB of disk; no NVMe device and no KVM.'
 
 modules:
 	@$(B)/build modules
