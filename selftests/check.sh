@@ -29,9 +29,6 @@ for t; do
 		bind_vfs || { echo "Bail out! cannot bind the VFs"; exit 1; }
 		# not to be told 40 times what this kernel does not have
 		[ -d /dev/vfio/devices ] || args=(-V cdev)
-		# see bench/check
-		[ "${t##*/}" != failure_test ] || [ -n "$NVMEVF_PF_EVENTS" ] ||
-			args+=(-T pf_fails)
 		;;
 	esac
 	began=$SECONDS

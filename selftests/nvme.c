@@ -764,8 +764,11 @@ static void *sibling_work(void *arg)
 	long long last = now_ms(), now;
 	struct nvme_queue *q;
 	unsigned int count;
+	bool stop;
 
-	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+	do {
+		/* What was done to the VF before it shall be noticed. */
+		stop = __atomic_load_n(&s->stop, __ATOMIC_ACQUIRE);
 		for (count = 0, q = s->n.queue->next; q; q = q->next) {
 			io_submit(&s->n, q, 3);
 			nvme_ring(&s->n, q);
@@ -783,7 +786,7 @@ static void *sibling_work(void *arg)
 		}
 		/* Leave something of the CPU to what is tested. */
 		usleep(500);
-	}
+	} while (!stop);
 	return NULL;
 }
 
@@ -811,7 +814,7 @@ void sibling_await(struct sibling *s, unsigned int count)
 
 void sibling_stop(struct sibling *s)
 {
-	__atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->stop, true, __ATOMIC_RELEASE);
 	pthread_join(s->thread, NULL);
 	if (!s->lost)
 		io_wait(&s->n);
