@@ -464,7 +464,7 @@ TEST_F_TIMEOUT(datafd, two_writers, 60)
 
 	for (i = 0; i < 2; i++) {
 		vf_reset(&self->src);
-		nvme_enable(&self->n, i ? 8 : 4);
+		nvme_enable(&self->n, i ? 8 : 4, i ? 8 : 4);
 		aqa[i] = nvme_read32(&self->n, NVME_AQA);
 		guest_suspend(&self->n);
 		guest_save(&self->n, &s[i]);

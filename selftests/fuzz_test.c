@@ -913,8 +913,7 @@ static void step_reopen(struct model *v)
 {
 	vf_close(&v->vf);
 	vf_open(&v->vf, v->vf.bdf, one_in(2) && vf_api_present(VF_CDEV) ?
-		VF_CDEV : vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV,
-		fuzz.n.mem, GUEST_MEM);
+		VF_CDEV : VF_ANY, fuzz.n.mem, GUEST_MEM);
 	model_reset(v);
 }
 
@@ -1038,21 +1037,18 @@ FIXTURE(fuzz)
 
 FIXTURE_SETUP(fuzz)
 {
+	const char *why = vf_unfit(2, VF_ANY, true);
 	unsigned int i;
 
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
-		SKIP(return, "the firmware cannot be made to misbehave");
+	if (why)
+		SKIP(return, "%s", why);
 
 	guest_init(&fuzz.n);
 	pf_open(&fuzz.pf, vf_bdf(0));
 	fuzz.pf_bound = true;
 	for (i = 0; i < VFS; i++) {
-		vf_open(&fuzz.vf[i].vf, vf_bdf(i), vf_api_present(VF_GROUP) ?
-			VF_GROUP : VF_CDEV, fuzz.n.mem, GUEST_MEM);
+		vf_open(&fuzz.vf[i].vf, vf_bdf(i), VF_ANY, fuzz.n.mem,
+			GUEST_MEM);
 		fuzz.vf[i].state = VFIO_DEVICE_STATE_RUNNING;
 		fuzz.vf[i].online = true;
 		no_faults(&fuzz.vf[i]);

@@ -190,8 +190,7 @@ static int step_reopen(struct worker *w, struct shared *s)
 {
 	vf_close(&s->vf);
 	vf_open(&s->vf, s->vf.bdf, below(w, 2) && vf_api_present(VF_CDEV) ?
-		VF_CDEV : vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV,
-		fuzz.n.mem, GUEST_MEM);
+		VF_CDEV : VF_ANY, fuzz.n.mem, GUEST_MEM);
 	return 0;
 }
 
@@ -562,6 +561,7 @@ FIXTURE(fuzz_threads)
 
 FIXTURE_SETUP(fuzz_threads)
 {
+	const char *why = vf_unfit(2, VF_ANY, true);
 	struct sigaction action = {
 		.sa_handler = nothing,
 		.sa_flags = SA_RESTART,
@@ -571,12 +571,8 @@ FIXTURE_SETUP(fuzz_threads)
 	struct shared *s;
 	unsigned int i;
 
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
-		SKIP(return, "the firmware cannot be made to misbehave");
+	if (why)
+		SKIP(return, "%s", why);
 
 	must(sigaction(SIGUSR1, &action, NULL));
 	guest_init(&fuzz.n);
@@ -605,7 +601,7 @@ static void first_stream(struct stream *s)
 	struct nvme *n = &fuzz.n;
 
 	n->vf = &fuzz.vf[0].vf;
-	nvme_enable(n, 8);
+	nvme_enable(n, 8, 8);
 	guest_suspend(n);
 	guest_save(n, s);
 	vf_reset(n->vf);

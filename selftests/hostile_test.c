@@ -638,11 +638,6 @@ static void check_trace(struct run *run)
 	free(trace);
 }
 
-static enum vf_api api(void)
-{
-	return vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
-}
-
 static void *some_memory(void)
 {
 	return must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
@@ -660,7 +655,7 @@ static void work(unsigned int worker, unsigned int vfs, bool trace,
 	};
 	unsigned int i;
 
-	vf_open(&run.vf, vf_bdf(worker), api(), some_memory(), PAGE);
+	vf_open(&run.vf, vf_bdf(worker), VF_ANY, some_memory(), PAGE);
 	for (i = 0; i < ARRAY_SIZE(classes); i++)
 		classes[i](&run);
 	vf_close(&run.vf);
@@ -692,16 +687,12 @@ FIXTURE(hostile)
 
 FIXTURE_SETUP(hostile)
 {
+	const char *why = vf_unfit(2, VF_ANY, false);
 	int i;
 
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	guest_init(&self->n);
-	for (i = 0; i < 2; i++)
-		vf_open(&self->vf[i], vf_bdf(i), api(), self->n.mem, GUEST_MEM);
-	self->n.vf = &self->vf[0];
+	if (why)
+		SKIP(return, "%s", why);
+	guest_open(&self->n, self->vf, 2, VF_ANY);
 	for (i = 0; i < 2; i++) {
 		if (i)
 			vf_reset(&self->vf[0]);
@@ -804,7 +795,7 @@ TEST_F_TIMEOUT(hostile, streams, 600)
 		EXPECT_GE(1024 + total / 10, after - before);
 
 	for (i = 0; i < 2; i++)
-		vf_open(&self->vf[i], vf_bdf(i), api(), self->n.mem, GUEST_MEM);
+		vf_open(&self->vf[i], vf_bdf(i), VF_ANY, self->n.mem, GUEST_MEM);
 	go_on(&self->n, &self->vf[1]);
 }
 

@@ -35,22 +35,11 @@ FIXTURE(memory)
 
 FIXTURE_SETUP(memory)
 {
-	int i;
+	const char *why = vf_unfit(2, VF_ANY, true);
 
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
-	if (!vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
-		SKIP(return, "the firmware cannot be made to misbehave");
-	guest_init(&self->n);
-	for (i = 0; i < 2; i++) {
-		vf_open(&self->vf[i], vf_bdf(i), vf_api_present(VF_GROUP) ?
-			VF_GROUP : VF_CDEV, self->n.mem, GUEST_MEM);
-		vf_no_faults(vf_bdf(i));
-	}
-
-	self->n.vf = &self->vf[0];
+	if (why)
+		SKIP(return, "%s", why);
+	guest_open(&self->n, self->vf, 2, VF_ANY);
 	guest_suspend(&self->n);
 	guest_save(&self->n, &self->blank);
 	guest_roll_back(&self->n);
@@ -504,8 +493,7 @@ TEST_F_TIMEOUT(memory, bind, 300)
 			continue;
 		}
 
-		vf_open(vf, vf->bdf, vf_api_present(VF_GROUP) ? VF_GROUP :
-			VF_CDEV, self->n.mem, GUEST_MEM);
+		vf_open(vf, vf->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		flags = vf_mig_flags(vf);
 		ASSERT_TRUE(flags > 0 || (flags == -ENOTTY && !left));
 		without += flags < 0;

@@ -215,7 +215,7 @@ TEST_F(migration, admin_queue)
 	struct nvme_req *req[4];
 	int i, k;
 
-	nvme_enable(n, 8);
+	nvme_enable(n, 8, 8);
 	for (i = 0; i < 10; i++) {
 		struct vf *from = n->vf;
 		struct stream s;

@@ -212,7 +212,7 @@ static void queue_init(struct nvme *n, int id, unsigned int sq_size,
 		q->req[i].data = guest_alloc(n, 4 * PAGE);
 }
 
-void nvme_enable(struct nvme *n, unsigned int depth)
+void nvme_enable(struct nvme *n, unsigned int sq_size, unsigned int cq_size)
 {
 	time_t deadline = time(NULL) + PATIENCE;
 	struct nvme_queue *q = &n->queue[0];
@@ -226,8 +226,8 @@ void nvme_enable(struct nvme *n, unsigned int depth)
 	nvme_write32(n, NVME_CC, 0);
 	while (nvme_read32(n, NVME_CSTS) & NVME_CSTS_RDY)
 		pause_until(deadline, "disable");
-	queue_init(n, 0, depth, depth);
-	nvme_write32(n, NVME_AQA, (depth - 1) << 16 | (depth - 1));
+	queue_init(n, 0, sq_size, cq_size);
+	nvme_write32(n, NVME_AQA, (cq_size - 1) << 16 | (sq_size - 1));
 	nvme_write32(n, NVME_ASQ, iova(n, q->sq));
 	nvme_write32(n, NVME_ASQ + 4, iova(n, q->sq) >> 32);
 	nvme_write32(n, NVME_ACQ, iova(n, q->cq));
@@ -292,7 +292,7 @@ void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
 	__u32 granted;
 	int status;
 
-	nvme_enable(n, 8);
+	nvme_enable(n, sq_size, cq_size);
 	status = nvme_admin(n, (struct nvme_sqe){
 		.opcode = NVME_IDENTIFY,
 		.nsid = 1,

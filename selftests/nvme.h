@@ -170,9 +170,9 @@ __u32 nvme_read32(struct nvme *n, int reg);
 __u64 nvme_read64(struct nvme *n, int reg);
 void nvme_write32(struct nvme *n, int reg, __u32 value);
 
-/* Enables the controller, with an admin queue of @depth. */
-void nvme_enable(struct nvme *n, unsigned int depth);
-/* The same, and as many I/O queues as can be had but at most @queues. */
+/* Enables the controller, with an admin queue. */
+void nvme_enable(struct nvme *n, unsigned int sq_size, unsigned int cq_size);
+/* The same, and as many I/O queues as can be had but at most @queues, all alike. */
 void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
 		unsigned int cq_size);
 /*

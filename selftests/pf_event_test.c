@@ -19,7 +19,6 @@
 
 FIXTURE(pf_event)
 {
-	enum vf_api api;
 	const char *bdf[2];
 	struct nvme n;
 	struct vf vf;
@@ -30,20 +29,19 @@ FIXTURE(pf_event)
 
 FIXTURE_SETUP(pf_event)
 {
-	const char *lacking = vf_lacking(2, true);
+	const char *why = vf_unfit(2, VF_ANY, true);
 
-	if (lacking)
-		SKIP(return, "%s", lacking);
-	self->api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+	if (why)
+		SKIP(return, "%s", why);
 	self->bdf[0] = vf_bdf(0);
 	self->bdf[1] = vf_bdf(1);
 	vf_no_faults(self->bdf[0]);
 	pf_open(&self->pf, self->bdf[0]);
 
 	guest_init(&self->n);
-	vf_open(&self->vf, self->bdf[0], self->api, self->n.mem, GUEST_MEM);
+	vf_open(&self->vf, self->bdf[0], VF_ANY, self->n.mem, GUEST_MEM);
 	self->n.vf = &self->vf;
-	sibling_open(&self->sibling, self->bdf[1], self->api);
+	sibling_open(&self->sibling, self->bdf[1], VF_ANY);
 
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 	io_check(&self->n);
@@ -312,8 +310,8 @@ static void reopen_vfs(FIXTURE_DATA(pf_event) * self)
 {
 	vf_bind(self->bdf[0]);
 	vf_bind(self->bdf[1]);
-	vf_open(&self->vf, self->bdf[0], self->api, self->n.mem, GUEST_MEM);
-	vf_open(&self->sibling.vf, self->bdf[1], self->api,
+	vf_open(&self->vf, self->bdf[0], VF_ANY, self->n.mem, GUEST_MEM);
+	vf_open(&self->sibling.vf, self->bdf[1], VF_ANY,
 		self->sibling.n.mem, GUEST_MEM);
 	guest_restart(&self->n);
 	guest_restart(&self->sibling.n);

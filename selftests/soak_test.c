@@ -36,16 +36,14 @@ static long env(const char *name, long value)
 
 FIXTURE_SETUP(soak)
 {
-	enum vf_api api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
+	const char *why = vf_unfit(2, VF_ANY, false);
 	long seed = env("NVMEVF_SEED", time(NULL));
 
-	if (!vf_bdf(1))
-		SKIP(return, "less than two VFs are bound to the driver");
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		SKIP(return, "the firmware cannot migrate");
+	if (why)
+		SKIP(return, "%s", why);
 	guest_init(&self->n);
 	for (; self->vfs < MAX_VFS && vf_bdf(self->vfs); self->vfs++)
-		vf_open(&self->vf[self->vfs], vf_bdf(self->vfs), api,
+		vf_open(&self->vf[self->vfs], vf_bdf(self->vfs), VF_ANY,
 			self->n.mem, GUEST_MEM);
 	self->n.vf = self->vf;
 	srandom(seed);

@@ -40,27 +40,26 @@ FIXTURE(surprise)
 
 FIXTURE_SETUP(surprise)
 {
-	enum vf_api api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
-	const char *lacking = vf_lacking(2, true);
+	const char *why = vf_unfit(2, VF_ANY, true);
 	const char *bdf[MAX_VFS];
 	unsigned int i;
 
 	if (!getenv("NVMEVF_SURPRISE"))
 		SKIP(return, "NVMEVF_SURPRISE is not set");
-	if (lacking)
-		SKIP(return, "%s", lacking);
+	if (why)
+		SKIP(return, "%s", why);
 	while (self->count < points_count && vf_bdf(self->count + 1)) {
 		bdf[self->count] = vf_bdf(self->count);
 		self->count++;
 	}
 	pf_open(&self->pf, bdf[0]);
-	sibling_open(&self->sibling, vf_bdf(self->count), api);
+	sibling_open(&self->sibling, vf_bdf(self->count), VF_ANY);
 	self->guest = calloc(self->count, sizeof(*self->guest));
 	for (i = 0; i < self->count; i++) {
 		struct guest *g = &self->guest[i];
 
 		guest_init(&g->n);
-		vf_open(&g->vf, bdf[i], api, g->n.mem, GUEST_MEM);
+		vf_open(&g->vf, bdf[i], VF_ANY, g->n.mem, GUEST_MEM);
 		g->n.vf = &g->vf;
 		g->n.disk = (i + 2) * DISK_PART;
 		g->request = vf_request_fd(&g->vf);

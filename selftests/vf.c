@@ -194,17 +194,6 @@ bool vf_fault_once(const char *bdf, enum vf_command command, enum vf_fault fault
 	return set_fault(bdf, command, fault, value, 1);
 }
 
-const char *vf_lacking(unsigned int vfs, bool faults)
-{
-	if (!vf_bdf(vfs - 1))
-		return "too few VFs are bound to the driver";
-	if (!vf_firmware_migrates(vf_bdf(0)))
-		return "the firmware cannot migrate";
-	if (faults && !vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
-		return "the firmware cannot be made to misbehave";
-	return NULL;
-}
-
 void vf_no_faults(const char *bdf)
 {
 	static const enum vf_command commands[] = {

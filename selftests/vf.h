@@ -69,11 +69,6 @@ struct stream {
 /* The VFs bound to the driver under test ($NVMEVF_DRIVER), NULL after the last. */
 const char *vf_bdf(unsigned int index);
 bool vf_api_present(enum vf_api api);
-/*
- * What a test of migration needs and does not find here, or NULL: so many VFs, and
- * a controller that can be made to misbehave.
- */
-const char *vf_lacking(unsigned int vfs, bool faults);
 /* What byte 3072 of the PF's Identify Controller says. */
 bool vf_firmware_migrates(const char *bdf);
 /*

@@ -24,7 +24,6 @@
 
 FIXTURE(vf_event)
 {
-	enum vf_api api;
 	const char *bdf;
 	struct nvme n;
 	struct vf vf;
@@ -33,15 +32,14 @@ FIXTURE(vf_event)
 
 FIXTURE_SETUP(vf_event)
 {
-	const char *lacking = vf_lacking(1, true);
+	const char *why = vf_unfit(1, VF_ANY, true);
 
-	if (lacking)
-		SKIP(return, "%s", lacking);
+	if (why)
+		SKIP(return, "%s", why);
 	self->bdf = vf_bdf(0);
 	vf_no_faults(self->bdf);
-	self->api = vf_api_present(VF_GROUP) ? VF_GROUP : VF_CDEV;
 	guest_init(&self->n);
-	vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+	vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 	self->n.vf = &self->vf;
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 	io_check(&self->n);
@@ -211,7 +209,7 @@ TEST_F_TIMEOUT(vf_event, close, 300)
 		for (irq = 0; irq < self->vf.vectors; irq++)
 			close(self->vf.irq[irq]);
 
-		vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		start_anew(&self->n);
 	}
@@ -229,7 +227,7 @@ static pid_t owner_at(FIXTURE_DATA(vf_event) * self, const struct point *point)
 	if (!pid) {
 		struct at at;
 
-		vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		guest_restart(&self->n);
 		io_submit_all(&self->n, 3);
 		point_reach(&at, point, &self->vf, &self->good);
@@ -274,7 +272,7 @@ TEST_F_TIMEOUT(vf_event, kill, 300)
 
 		/* What it wrote last is not known. */
 		memset(self->n.seq, 0, sizeof(self->n.seq));
-		vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		start_anew(&self->n);
 	}
@@ -324,7 +322,7 @@ TEST_F_TIMEOUT(vf_event, unbind, 300)
 		if (at.fd >= 0)
 			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
 		close(at.fd);
-		vf_open(&self->vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		start_anew(&self->n);
 		if (_metadata->exit_code == KSFT_FAIL) {
 			TH_LOG("at %s", points[i].name);
@@ -464,7 +462,7 @@ TEST_F_TIMEOUT(vf_event, stall, 300)
 			break;
 		default:
 			vf_close(vf);
-			vf_open(vf, self->bdf, self->api, self->n.mem, GUEST_MEM);
+			vf_open(vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		}
 		if (action != NEXT_STATE) {
 			vf_reset_done(vf);
