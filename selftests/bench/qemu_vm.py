@@ -13,6 +13,7 @@ import time
 PATIENCE = 120
 DRIVER = "nvme-vfio-pci"
 MODULE = "nvme_vfio_pci"
+PEER_PORT = 4000
 TRACING = "/sys/kernel/tracing"
 COMMANDS = {
     "suspend": "suspend",
@@ -58,19 +59,86 @@ def bind(vf):
     check(driver == DRIVER, f"{vf} is not bound to {DRIVER}")
 
 
-class Vm:
+class Guest:
+    """What the load in a guest reports through the guest's second serial port."""
+
+    def __init__(self, name, vfs):
+        self.name, self.vfs = name, vfs
+        self.reports = []       # dicts of the guest's "io" and "end" lines
+        self.end = None
+        self.trouble = []       # its other lines: lost and corrupt blocks, errors
+        self.commands = None    # to the load, a file
+
+    def listen(self, lines):
+        number = re.compile(r"(\w+)=(\d+)")
+        for line in lines:
+            kind = line.split(" ", 1)[0]
+            # A line that was being sent during the migration is in two halves.
+            if kind in ("io", "end") and "longest_ms=" in line:
+                report = {key: int(value) for key, value in number.findall(line)}
+                if kind == "end":
+                    self.end = report
+                self.reports.append(report)
+            elif kind in ("fail", "lost", "corrupt", "error"):
+                self.trouble.append(line.strip())
+
+    def check_alive(self):
+        pass
+
+    def check_guest(self):
+        """Fails as soon as the guest has seen something wrong."""
+        if self.trouble:
+            raise Failure(f"guest: {self.trouble[0].removeprefix('fail ')}")
+        self.check_alive()
+
+    def depth(self):
+        return max(report["in_flight"] for report in self.reports)
+
+    def progress(self):
+        if not self.reports:
+            say(f"{self.name} {' '.join(self.vfs)}: no I/O yet")
+            return
+        report = self.reports[-1]
+        say(f"{self.name} {' '.join(self.vfs)}: {report['ios']} I/Os, {report['in_flight']} in flight, "
+            f"lost {report['lost']}, corrupt {report['corrupt']}")
+
+    def wait_for(self, condition, what):
+        """Waits until @condition() holds, and shows how the guest is doing."""
+        deadline = time.monotonic() + PATIENCE
+        shown = time.monotonic()
+        while not condition():
+            self.check_guest()
+            check(time.monotonic() < deadline, f"{what} did not happen in {PATIENCE} s")
+            if time.monotonic() - shown > (2 if self.reports else 10):
+                self.progress()
+                shown = time.monotonic()
+            time.sleep(0.05)
+
+    def end_load(self):
+        """Has the guest verify every block, and returns its last report."""
+        print("end", file=self.commands, flush=True)
+        self.wait_for(lambda: self.end, "the guest's last report")
+        return self.end
+
+    def check_kernel(self):
+        """A guest that had to reset its controller got data back, but not its controller."""
+        for line in read(f"{self.name}.console").splitlines():
+            check(not re.search(r"nvme|I/O error|blocked for more than|BUG|Oops", line),
+                  f"guest's kernel: {line.strip()}")
+
+
+class Vm(Guest):
     """A QEMU with VFs. The guest reports through its second serial port."""
 
     memory = "128M"
     load = "/ioload"        # what the guest runs, and on how many blocks, see guest/
 
     def __init__(self, name, vfs, *args, multifd=False):
-        self.name, self.vfs, self.multifd = name, vfs, multifd
+        super().__init__(name, vfs)
+        self.multifd = multifd
         self.events = []        # QMP's, by name
-        self.reports = []       # dicts of the guest's "io" and "end" lines
-        self.end = None
         self.shutdown = None    # why, if QEMU said so
-        self.trouble = []       # its other lines: lost and corrupt blocks, errors
+        self.target = None      # of a migration within this host
         self.process = subprocess.Popen(
             ["qemu-system-x86_64", "-name", name, "-accel", "kvm", "-cpu", "host",
              "-M", "q35", "-smp", "2", "-m", self.memory, "-nodefaults", "-no-user-config",
@@ -86,21 +154,9 @@ class Vm:
              *args],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(f"{name}.log", "w"),
             text=True, errors="replace")
-        threading.Thread(target=self.listen, daemon=True).start()
+        self.commands = self.process.stdin
+        threading.Thread(target=self.listen, args=(self.process.stdout,), daemon=True).start()
         self.qmp = None
-
-    def listen(self):
-        number = re.compile(r"(\w+)=(\d+)")
-        for line in self.process.stdout:
-            kind = line.split(" ", 1)[0]
-            # A line that was being sent during the migration is in two halves.
-            if kind in ("io", "end") and "longest_ms=" in line:
-                report = {key: int(value) for key, value in number.findall(line)}
-                if kind == "end":
-                    self.end = report
-                self.reports.append(report)
-            elif kind in ("fail", "lost", "corrupt", "error"):
-                self.trouble.append(line.strip())
 
     def connect(self):
         deadline = time.monotonic() + PATIENCE
@@ -159,65 +215,33 @@ class Vm:
         if self.process.poll() is not None:
             raise Failure(self.obituary())
 
-    def check_guest(self):
-        """Fails as soon as the guest has seen something wrong."""
-        if self.trouble:
-            raise Failure(f"guest: {self.trouble[0].removeprefix('fail ')}")
-        self.check_alive()
-
-    def depth(self):
-        return max(report["in_flight"] for report in self.reports)
-
-    def progress(self):
-        if not self.reports:
-            say(f"{self.name} {' '.join(self.vfs)}: no I/O yet")
-            return
-        report = self.reports[-1]
-        say(f"{self.name} {' '.join(self.vfs)}: {report['ios']} I/Os, {report['in_flight']} in flight, "
-            f"lost {report['lost']}, corrupt {report['corrupt']}")
-
-    def wait_for(self, condition, what):
-        """Waits until @condition() holds, and shows how the guest is doing."""
-        deadline = time.monotonic() + PATIENCE
-        shown = time.monotonic()
-        while not condition():
-            self.check_guest()
-            check(time.monotonic() < deadline, f"{what} did not happen in {PATIENCE} s")
-            if time.monotonic() - shown > (2 if self.reports else 10):
-                self.progress()
-                shown = time.monotonic()
-            time.sleep(0.05)
-
-    def end_load(self):
-        """Has the guest verify every block, and returns its last report."""
-        self.process.stdin.write("end\n")
-        self.process.stdin.flush()
-        self.wait_for(lambda: self.end, "the guest's last report")
-        return self.end
-
-    def check_kernel(self):
-        """A guest that had to reset its controller got data back, but not its controller."""
-        for line in read(f"{self.name}.console").splitlines():
-            check(not re.search(r"nvme|I/O error|blocked for more than|BUG|Oops", line),
-                  f"guest's kernel: {line.strip()}")
-
     def stop(self):
         self.process.kill()
         self.process.wait()
 
-    def migrate_to(self, target, *capabilities, **parameters):
-        """Begins a migration to @target, which was started by receiver()."""
-        self.target = target
+    def set_capabilities(self, *capabilities):
         known = ("return-path", "switchover-ack", "pause-before-switchover", "multifd")
         wanted = ("return-path", *(["multifd"] if self.multifd else []), *capabilities)
-        capabilities = [{"capability": name, "state": name in wanted} for name in known]
-        for vm in (self, target):
-            vm.execute("migrate-set-capabilities", capabilities=capabilities)
+        self.execute("migrate-set-capabilities",
+                     capabilities=[{"capability": name, "state": name in wanted}
+                                   for name in known])
+
+    def receive(self, uri, *capabilities):
+        self.set_capabilities(*capabilities)
+        self.execute("migrate-incoming", uri=uri)
+
+    def send(self, uri, *capabilities, **parameters):
+        self.set_capabilities(*capabilities)
         # All memory of a guest with a VF counts as dirty; it is sent in the blackout.
         parameters = {"downtime-limit": 60000, "max-bandwidth": 1 << 40} | parameters
         self.execute("migrate-set-parameters", **parameters)
-        target.execute("migrate-incoming", uri=f"unix:{target.name}.incoming")
-        self.execute("migrate", uri=f"unix:{target.name}.incoming")
+        self.execute("migrate", uri=uri)
+
+    def migrate_to(self, target, *capabilities, **parameters):
+        """Begins a migration to @target, which was started by receiver()."""
+        self.target = target
+        target.receive(f"unix:{target.name}.incoming", *capabilities)
+        self.send(f"unix:{target.name}.incoming", *capabilities, **parameters)
 
     def migration(self, *ends):
         """Waits until the migration has come to one of @ends, and returns QEMU's account."""
@@ -229,8 +253,52 @@ class Vm:
             over = state["status"] in ("completed", "failed", "cancelled")
             check(not over and time.monotonic() < deadline,
                   f"migration: {state['status']}: {state.get('error-desc', '')} "
-                  f"(target: {self.target.last_words()})")
+                  f"(target: {self.target.last_words() if self.target else 'other host'})")
             time.sleep(0.05)
+
+
+class Peer:
+    """The other one of two hosts. They exchange lines."""
+
+    def __init__(self):
+        node = int(os.environ["BENCH_NODE"])
+        self.name = f"host{3 - node}"
+        deadline = time.monotonic() + PATIENCE
+        if node == 1:
+            server = socket.create_server(("", PEER_PORT))
+            server.settimeout(PATIENCE)
+            connection, _ = server.accept()
+        while node == 2:
+            try:
+                connection = socket.create_connection((self.name, PEER_PORT), PATIENCE)
+                break
+            except OSError:
+                # it may not have got that far
+                check(time.monotonic() < deadline, f"{self.name} does not answer")
+                time.sleep(0.2)
+        # it may have to wait for a run of fio, and then for the migration
+        connection.settimeout(3 * PATIENCE)
+        self.lines = connection.makefile("rw")
+
+    def tell(self, *words):
+        print(*words, file=self.lines, flush=True)
+
+    def hear(self, expected):
+        words = self.lines.readline().split()
+        check(words, f"{self.name} has gone")
+        check(words[0] == expected, f"{self.name}: {' '.join(words)}")
+        return words[1:]
+
+
+def autopsy(vms):
+    """Shows as comments what is known of @vms when something has failed."""
+    time.sleep(0.5)     # for more that the guests have to say
+    for vm in vms:
+        for suffix in ("log", "console"):
+            for line in read(f"{vm.name}.{suffix}").splitlines()[-15:]:
+                print(f"# {vm.name}.{suffix}: {line}")
+        for line in vm.trouble[:15]:
+            print(f"# {vm.name} guest: {line}")
 
 
 def receiver(name, vfs, multifd=False):

@@ -5,7 +5,7 @@
 B := selftests/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check demo soak lint clean distclean
+.PHONY: help modules check demo demo-two-hosts soak lint clean distclean
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
@@ -13,6 +13,7 @@ help:
 	@echo 'make soak       the long runs: long; goes on where it was interrupted'
 	@echo 'make lint       checkpatch, sparse, W=1, kernel-doc, shellcheck'
 	@echo 'make demo       migrate a VM that does I/O to a VF, between two QEMUs'
+	@echo 'make demo-two-hosts  the same between two hosts, and back'
 	@echo 'make clean      remove what kbuild left in this directory'
 	@echo 'make distclean  remove the cache of VM, compilers and modules, too'
 	@echo
@@ -27,6 +28,9 @@ check:
 
 demo:
 	@$(B)/demo
+
+demo-two-hosts:
+	@$(B)/demo two-hosts
 
 soak:
 	@$(B)/soak
