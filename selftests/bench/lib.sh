@@ -74,6 +74,7 @@ hash_of() {
 
 # enter_root ROOT COMMAND...: chroot, with a /proc that is gone with the command
 enter_root() {
+	need_packages mount
 	# shellcheck disable=SC2016 # for the inner shell
 	unshare --mount sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' "$@"
 }
