@@ -66,6 +66,8 @@ static struct {
 	long		left;		/* steps of the round */
 	struct nvme	n;
 	struct pf	pf;
+	/* While the PF is reset, VFs have no interrupts to open them with. */
+	pthread_mutex_t	pf_lock;
 	struct shared	vf[VFS];
 	struct worker	worker[WORKERS + 1];	/* and one for the PF */
 	pthread_barrier_t barrier;
@@ -189,8 +191,10 @@ static int step_poke(struct worker *w, struct shared *s)
 static int step_reopen(struct worker *w, struct shared *s)
 {
 	vf_close(&s->vf);
+	pthread_mutex_lock(&fuzz.pf_lock);
 	vf_open(&s->vf, s->vf.bdf, below(w, 2) && vf_api_present(VF_CDEV) ?
 		VF_CDEV : VF_ANY, fuzz.n.mem, GUEST_MEM);
+	pthread_mutex_unlock(&fuzz.pf_lock);
 	return 0;
 }
 
@@ -330,19 +334,23 @@ static int step_fault(struct worker *w, struct shared *s)
 
 static int step_pf_reset(struct worker *w, struct shared *s)
 {
+	pthread_mutex_lock(&fuzz.pf_lock);
 	pf_reset(&fuzz.pf);
 	if (below(w, 2))
 		usleep(below(w, 50000));
 	pf_bring_back(&fuzz.pf);
+	pthread_mutex_unlock(&fuzz.pf_lock);
 	return 0;
 }
 
 static int step_pf_rebind(struct worker *w, struct shared *s)
 {
+	pthread_mutex_lock(&fuzz.pf_lock);
 	pf_unbind(&fuzz.pf);
 	usleep(below(w, 50000));
 	pf_bind(&fuzz.pf);
 	pf_bring_back(&fuzz.pf);
+	pthread_mutex_unlock(&fuzz.pf_lock);
 	return 0;
 }
 
