@@ -5,7 +5,8 @@
 B := selftests/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check demo demo-two-hosts soak lint clean distclean
+.PHONY: help modules check demo demo-two-hosts soak lint clean distclean \
+	install
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
@@ -16,6 +17,8 @@ help:
 	@echo 'make demo-two-hosts  the same between two hosts, and back'
 	@echo 'make clean      remove what kbuild left in this directory'
 	@echo 'make distclean  remove the cache of VM, compilers and modules, too'
+	@echo
+	@echo 'make install    nvme-vfs, which brings up VFs when the system starts'
 	@echo
 	@echo 'It takes Debian 12 or later on x86-64, root (to install packages and to'
 	@echo 'set up a build root) and 15 GB of disk; no NVMe device and no KVM.'
@@ -37,6 +40,14 @@ soak:
 
 lint:
 	@$(B)/lint
+
+prefix ?= /usr/local
+install:
+	install -D -t $(DESTDIR)$(prefix)/sbin packaging/nvme-vfs
+	install -D -m 644 -t $(DESTDIR)$(prefix)/lib/systemd/system packaging/nvme-vfs@.service
+	install -D -m 644 -t $(DESTDIR)$(prefix)/lib/udev/rules.d packaging/70-nvme-vfs.rules
+	test -e $(DESTDIR)/etc/nvme-vfs.conf || \
+		install -D -m 644 -t $(DESTDIR)/etc packaging/nvme-vfs.conf
 
 clean:
 	rm -rf *.o *.ko *.mod *.mod.c .*.cmd modules.order Module.symvers .tmp_versions
