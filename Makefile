@@ -7,6 +7,9 @@ nvme-vfio-pci-y := main.o stream.o cmds.o
 # The hook's header, also where the kernel has no copy of it in include/linux.
 ccflags-y += -I$(src)/hook
 
+# trace.h includes itself.
+CFLAGS_main.o := -I$(src)
+
 # For compat.h: has struct vfio_device_ops got the member?
 nvmevf-ops = $(if $(shell grep -w $(1) $(srctree)/include/linux/vfio.h),-D$(2))
 ccflags-y += $(call nvmevf-ops,get_region_info_caps,NVMEVF_HAVE_REGION_INFO_CAPS)

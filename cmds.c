@@ -9,10 +9,12 @@
 
 #include <kunit/static_stub.h>
 #include <linux/align.h>
+#include <linux/ktime.h>
 #include <linux/nvme-vf.h>
 #include <linux/pci.h>
 
 #include "cmds.h"
+#include "trace.h"
 
 union nvmevf_cmd {
 	struct nvme_vf_command vf;
@@ -23,13 +25,20 @@ static int nvmevf_cmd_submit(struct pci_dev *pdev, const char *name,
 			     union nvmevf_cmd *cmd, u32 *result, void *buf,
 			     unsigned int len)
 {
+	ktime_t began;
+	u64 took_ns;
 	u32 dw0;
 	int ret;
 
 	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmd_submit, pdev, name, cmd, result,
 				   buf, len);
 
+	began = ktime_get();
 	ret = nvme_submit_vf_cmd(pdev, &cmd->nvme, &dw0, buf, len);
+	took_ns = ktime_to_ns(ktime_sub(ktime_get(), began));
+	trace_nvmevf_command(pdev, cmd->vf.opcode, len, ret, ret ? dw0 : 0,
+			     took_ns);
+
 	if (ret && dw0)
 		dev_err_ratelimited(&pdev->dev, "%s failed: NVMe status %#x (%pe)\n",
 				    name, dw0, ERR_PTR(ret));

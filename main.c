@@ -20,6 +20,9 @@
 #include "compat.h"
 #include "stream.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 /* Optional Admin Command Support: Virtualization Management, with its lists */
 #define NVMEVF_OACS_VIRT_MGMT	BIT(7)
 
@@ -91,6 +94,8 @@ static void nvmevf_state_lock(struct nvmevf_device *nvmevf)
 	if (!reset)
 		return;
 
+	pci_dbg(nvmevf->core_device.pdev, "a reset ended state %u\n",
+		nvmevf->mig_state);
 	nvmevf_close_stream(nvmevf, NULL);
 	nvmevf_forget_saved(nvmevf);
 	nvmevf->mig_state = VFIO_DEVICE_STATE_RUNNING;
@@ -136,6 +141,8 @@ static int nvmevf_resume(struct nvmevf_device *nvmevf)
 
 	/* SAVE_DATA disabled the VF, whatever became of the saved state. */
 	if (nvmevf->saved) {
+		pci_dbg(pdev, "gets back the %u bytes of state that were saved\n",
+			nvmevf_image_state_size(nvmevf->saved));
 		ret = nvmevf_image_load(pdev, nvmevf->saved);
 		if (ret)
 			return ret;
@@ -369,6 +376,17 @@ static bool nvmevf_is_lost(struct nvmevf_device *nvmevf,
 	return error == -ECANCELED || error == -ENODEV;
 }
 
+/* For those who look at it from outside. */
+static void nvmevf_note_arc(struct nvmevf_device *nvmevf,
+			    enum vfio_device_mig_state next, int error,
+			    ktime_t began)
+{
+	u64 duration_ns = ktime_to_ns(ktime_sub(ktime_get(), began));
+	struct pci_dev *pdev = nvmevf->core_device.pdev;
+
+	trace_nvmevf_arc(pdev, nvmevf->mig_state, next, error, duration_ns);
+}
+
 static struct file *nvmevf_set_state(struct vfio_device *core_vdev,
 				     enum vfio_device_mig_state new_state)
 {
@@ -376,6 +394,7 @@ static struct file *nvmevf_set_state(struct vfio_device *core_vdev,
 	struct pci_dev *pdev = nvmevf->core_device.pdev;
 	enum vfio_device_mig_state next;
 	struct file *filp = NULL;
+	ktime_t began;
 	int ret = 0;
 
 	nvmevf_state_lock(nvmevf);
@@ -391,15 +410,19 @@ static struct file *nvmevf_set_state(struct vfio_device *core_vdev,
 		if (ret)
 			break;
 
+		began = ktime_get();
 		ret = nvmevf_check_epoch(nvmevf);
 		if (!ret) {
 			filp = nvmevf_step(nvmevf, next);
 			ret = PTR_ERR_OR_ZERO(filp);
 		}
+		nvmevf_note_arc(nvmevf, next, ret, began);
 		if (nvmevf_is_lost(nvmevf, next, ret)) {
 			pci_err(pdev, "the PF was reset or lost its driver, state of the VF unknown: reset it\n");
 			nvmevf_close_stream(nvmevf, NULL);
 			nvmevf_forget_saved(nvmevf);
+			nvmevf_note_arc(nvmevf, VFIO_DEVICE_STATE_ERROR, ret,
+					ktime_get());
 			nvmevf->mig_state = VFIO_DEVICE_STATE_ERROR;
 		}
 		if (ret)
@@ -591,6 +614,8 @@ static void nvmevf_reset_done(struct pci_dev *pdev)
 	struct nvmevf_device *nvmevf = container_of(dev_get_drvdata(&pdev->dev),
 						    struct nvmevf_device,
 						    core_device);
+
+	trace_nvmevf_reset(pdev);
 
 	spin_lock(&nvmevf->reset_lock);
 	nvmevf->reset = true;

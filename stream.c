@@ -24,6 +24,7 @@
 
 #include "cmds.h"
 #include "stream.h"
+#include "trace.h"
 
 static bool allow_firmware_mismatch;
 module_param(allow_firmware_mismatch, bool, 0644);
@@ -91,7 +92,7 @@ struct nvmevf_stream {
 	enum nvmevf_phase	phase;
 	int			error;
 	struct nvmevf_image	*image;
-	size_t			pos;
+	size_t			pos;		/* bytes so far */
 
 	/* write only */
 	u32			max_state_size;
@@ -336,6 +337,17 @@ static int nvmevf_stream_lock_readable(struct nvmevf_stream *stream,
 	}
 }
 
+/* Under the lock of a stream that lives: the VF may go away with the stream. */
+static void nvmevf_stream_note_read(struct nvmevf_stream *stream, ssize_t ret)
+{
+	size_t bytes = max(ret, 0);
+	int error = min(ret, 0);
+
+	if (READ_ONCE(stream->dead))
+		return;
+	trace_nvmevf_data_read(stream->pdev, stream->pos - bytes, bytes, error);
+}
+
 static ssize_t nvmevf_stream_read(struct file *filp, char __user *buf,
 				  size_t len, loff_t *ppos)
 {
@@ -389,6 +401,7 @@ static ssize_t nvmevf_stream_read(struct file *filp, char __user *buf,
 	}
 
 out_unlock:
+	nvmevf_stream_note_read(stream, ret);
 	mutex_unlock(&stream->lock);
 	mutex_unlock(&stream->io_lock);
 	return ret;
@@ -483,6 +496,7 @@ static __printf(3, 4) int nvmevf_stream_refuse(struct nvmevf_stream *stream,
 
 	va_start(args, fmt);
 	vaf.va = &args;
+	trace_nvmevf_refused(stream->pdev, error, &vaf);
 	dev_err_ratelimited(&stream->pdev->dev, "migration stream refused: %pV\n",
 			    &vaf);
 	va_end(args);
@@ -576,6 +590,8 @@ static int nvmevf_stream_check_header(struct nvmevf_stream *stream)
 			return nvmevf_stream_refuse(stream, -EINVAL,
 						    "optional record of %llu bytes",
 						    length);
+		pci_dbg(stream->pdev, "skips record type %u, %llu bytes\n", type,
+			length);
 		return 0;
 	}
 
@@ -726,6 +742,15 @@ static int nvmevf_stream_got(struct nvmevf_stream *stream, const void *data,
 	return ret;
 }
 
+/* As nvmevf_stream_note_read(). */
+static void nvmevf_stream_note_write(struct nvmevf_stream *stream, size_t bytes,
+				     int error)
+{
+	if (READ_ONCE(stream->dead))
+		return;
+	trace_nvmevf_data_write(stream->pdev, stream->pos - bytes, bytes, error);
+}
+
 static ssize_t nvmevf_stream_write(struct file *filp, const char __user *buf,
 				   size_t len, loff_t *ppos)
 {
@@ -769,11 +794,13 @@ static ssize_t nvmevf_stream_write(struct file *filp, const char __user *buf,
 			ret = -ENODEV;
 		} else {
 			written += n;
+			stream->pos += n;
 			ret = nvmevf_stream_got(stream, to, n);
 			stream->error = ret;
 		}
 	}
 
+	nvmevf_stream_note_write(stream, written, ret);
 	mutex_unlock(&stream->lock);
 	mutex_unlock(&stream->io_lock);
 	if (ret == -EFAULT && written)
@@ -929,6 +956,8 @@ int nvmevf_stream_save(struct nvmevf_stream *stream, u32 state_size)
 	struct nvmevf_image *image;
 
 	if (state_size != stream->image->state_size) {
+		pci_dbg(stream->pdev, "%u bytes of state, not %u as before\n",
+			state_size, stream->image->state_size);
 		image = nvmevf_image_alloc(state_size);
 		if (!image)
 			return -ENOMEM;
