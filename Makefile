@@ -3,6 +3,7 @@ ifneq ($(KERNELRELEASE)$(obj),)
 
 obj-$(CONFIG_NVME_VFIO_PCI) += nvme-vfio-pci.o
 nvme-vfio-pci-y := main.o stream.o cmds.o
+nvme-vfio-pci-$(CONFIG_VFIO_DEBUGFS) += stats.o
 
 # The hook's header, also where the kernel has no copy of it in include/linux.
 ccflags-y += -I$(src)/hook

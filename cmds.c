@@ -14,6 +14,7 @@
 #include <linux/pci.h>
 
 #include "cmds.h"
+#include "stats.h"
 #include "trace.h"
 
 union nvmevf_cmd {
@@ -38,6 +39,7 @@ static int nvmevf_cmd_submit(struct pci_dev *pdev, const char *name,
 	took_ns = ktime_to_ns(ktime_sub(ktime_get(), began));
 	trace_nvmevf_command(pdev, cmd->vf.opcode, len, ret, ret ? dw0 : 0,
 			     took_ns);
+	nvmevf_stats_command(pdev, cmd->vf.opcode, ret, ret ? dw0 : 0, took_ns);
 
 	if (ret && dw0)
 		dev_err_ratelimited(&pdev->dev, "%s failed: NVMe status %#x (%pe)\n",

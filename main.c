@@ -18,6 +18,7 @@
 
 #include "cmds.h"
 #include "compat.h"
+#include "stats.h"
 #include "stream.h"
 
 #define CREATE_TRACE_POINTS
@@ -49,12 +50,27 @@ struct nvmevf_device {
 	spinlock_t reset_lock;
 	/* There was a reset that mig_state does not reflect yet. */
 	bool reset;
+
+	struct nvmevf_stats stats;
 };
 
 static struct nvmevf_device *nvmevf_from_vfio(struct vfio_device *core_vdev)
 {
 	return container_of(core_vdev, struct nvmevf_device, core_device.vdev);
 }
+
+#ifdef CONFIG_VFIO_DEBUGFS
+struct nvmevf_stats *nvmevf_stats_of(struct pci_dev *pdev)
+{
+	struct vfio_pci_core_device *core_device = dev_get_drvdata(&pdev->dev);
+
+	/* Not when probe asks the PF, nor in KUnit tests. */
+	if (!core_device)
+		return NULL;
+	return &container_of(core_device, struct nvmevf_device,
+			     core_device)->stats;
+}
+#endif
 
 static void nvmevf_set_stream(struct nvmevf_device *nvmevf,
 			      struct nvmevf_stream *stream)
@@ -385,6 +401,8 @@ static void nvmevf_note_arc(struct nvmevf_device *nvmevf,
 	struct pci_dev *pdev = nvmevf->core_device.pdev;
 
 	trace_nvmevf_arc(pdev, nvmevf->mig_state, next, error, duration_ns);
+	nvmevf_stats_arc(pdev, nvmevf->mig_state, next, error, began,
+			 duration_ns);
 }
 
 static struct file *nvmevf_set_state(struct vfio_device *core_vdev,
@@ -520,6 +538,7 @@ static int nvmevf_init_dev(struct vfio_device *core_vdev)
 
 	mutex_init(&nvmevf->state_mutex);
 	spin_lock_init(&nvmevf->reset_lock);
+	nvmevf_stats_init(&nvmevf->stats);
 	nvmevf_init_migration(nvmevf);
 	return 0;
 }
@@ -595,10 +614,13 @@ static int nvmevf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 	dev_set_drvdata(&pdev->dev, &nvmevf->core_device);
 	ret = vfio_pci_core_register_device(&nvmevf->core_device);
-	if (ret)
+	if (ret) {
 		vfio_put_device(&nvmevf->core_device.vdev);
+		return ret;
+	}
 
-	return ret;
+	nvmevf_stats_show(&nvmevf->core_device.vdev, &nvmevf->stats);
+	return 0;
 }
 
 static void nvmevf_remove(struct pci_dev *pdev)
@@ -616,6 +638,7 @@ static void nvmevf_reset_done(struct pci_dev *pdev)
 						    core_device);
 
 	trace_nvmevf_reset(pdev);
+	nvmevf_stats_reset(pdev);
 
 	spin_lock(&nvmevf->reset_lock);
 	nvmevf->reset = true;

@@ -23,6 +23,7 @@
 #include <linux/vmalloc.h>
 
 #include "cmds.h"
+#include "stats.h"
 #include "stream.h"
 #include "trace.h"
 
@@ -346,6 +347,7 @@ static void nvmevf_stream_note_read(struct nvmevf_stream *stream, ssize_t ret)
 	if (READ_ONCE(stream->dead))
 		return;
 	trace_nvmevf_data_read(stream->pdev, stream->pos - bytes, bytes, error);
+	nvmevf_stats_read(stream->pdev, bytes, error);
 }
 
 static ssize_t nvmevf_stream_read(struct file *filp, char __user *buf,
@@ -749,6 +751,7 @@ static void nvmevf_stream_note_write(struct nvmevf_stream *stream, size_t bytes,
 	if (READ_ONCE(stream->dead))
 		return;
 	trace_nvmevf_data_write(stream->pdev, stream->pos - bytes, bytes, error);
+	nvmevf_stats_write(stream->pdev, bytes, error);
 }
 
 static ssize_t nvmevf_stream_write(struct file *filp, const char __user *buf,

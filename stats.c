@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The file nvme in VFIO's debugfs directory of a VF: the last migration, arc by
+ * arc, and how the commands fared.
+ */
+
+#include <linux/debugfs.h>
+#include <linux/math64.h>
+#include <linux/nvme-vf.h>
+#include <linux/seq_file.h>
+#include <linux/vfio.h>
+
+#include "stats.h"
+
+static const char * const nvmevf_state_names[] = {
+	[VFIO_DEVICE_STATE_ERROR]	= "ERROR",
+	[VFIO_DEVICE_STATE_STOP]	= "STOP",
+	[VFIO_DEVICE_STATE_RUNNING]	= "RUNNING",
+	[VFIO_DEVICE_STATE_STOP_COPY]	= "STOP_COPY",
+	[VFIO_DEVICE_STATE_RESUMING]	= "RESUMING",
+	[VFIO_DEVICE_STATE_RUNNING_P2P]	= "RUNNING_P2P",
+	[VFIO_DEVICE_STATE_PRE_COPY]	= "PRE_COPY",
+	[VFIO_DEVICE_STATE_PRE_COPY_P2P] = "PRE_COPY_P2P",
+};
+
+static const struct {
+	u8		opcode;
+	const char	*name;
+} nvmevf_commands[NVMEVF_STATS_COMMANDS] = {
+	{ nvme_admin_identify,		"IDENTIFY" },
+	{ nvme_vf_query_data_size,	"QUERY_DATA_SIZE" },
+	{ nvme_vf_suspend,		"SUSPEND" },
+	{ nvme_vf_resume,		"RESUME" },
+	{ nvme_vf_save_data,		"SAVE_DATA" },
+	{ nvme_vf_load_data,		"LOAD_DATA" },
+};
+
+/**
+ * nvmevf_stats_arc() - Note an arc that has ended
+ * @pdev: the VF
+ * @from: the state that it left, or did not
+ * @to: the state that it led to
+ * @error: 0 or a negative errno
+ * @began: when it began
+ * @duration_ns: how long it took
+ */
+void nvmevf_stats_arc(struct pci_dev *pdev, unsigned int from, unsigned int to,
+		      int error, ktime_t began, u64 duration_ns)
+{
+	struct nvmevf_stats *stats = nvmevf_stats_of(pdev);
+
+	if (!stats)
+		return;
+
+	guard(spinlock)(&stats->lock);
+	if (from == VFIO_DEVICE_STATE_RUNNING) {
+		stats->migrations++;
+		stats->arcs = 0;
+		stats->read = (struct nvmevf_stats_data){ };
+		stats->written = (struct nvmevf_stats_data){ };
+	}
+	stats->arc[stats->arcs++ % NVMEVF_STATS_ARCS] = (struct nvmevf_stats_arc) {
+		.from = from,
+		.to = to,
+		.error = error,
+		.began = began,
+		.duration_ns = duration_ns,
+	};
+	if (error)
+		stats->failed_arcs++;
+}
+
+/**
+ * nvmevf_stats_command() - Note a command that has ended
+ * @pdev: the VF
+ * @opcode: its opcode
+ * @error: 0 or a negative errno
+ * @status: NVMe status of one that the controller failed
+ * @duration_ns: how long it took
+ */
+void nvmevf_stats_command(struct pci_dev *pdev, u8 opcode, int error,
+			  unsigned int status, u64 duration_ns)
+{
+	struct nvmevf_stats *stats = nvmevf_stats_of(pdev);
+	struct nvmevf_stats_command *command;
+	unsigned int i = 0;
+
+	if (!stats)
+		return;
+
+	while (nvmevf_commands[i].opcode != opcode)
+		if (++i == NVMEVF_STATS_COMMANDS)
+			return;
+	command = &stats->command[i];
+
+	guard(spinlock)(&stats->lock);
+	command->sent++;
+	command->last_ns = duration_ns;
+	command->longest_ns = max(command->longest_ns, duration_ns);
+	if (error) {
+		command->failed++;
+		command->error = error;
+		command->status = status;
+	}
+}
+
+static void nvmevf_stats_data(struct nvmevf_stats *stats,
+			      struct nvmevf_stats_data *data, u64 bytes,
+			      int error)
+{
+	guard(spinlock)(&stats->lock);
+	data->last = ktime_get();
+	if (!data->calls++)
+		data->first = data->last;
+	data->bytes += bytes;
+	if (error)
+		data->error = error;
+}
+
+/**
+ * nvmevf_stats_read() - Note a read() of a data_fd
+ * @pdev: the VF
+ * @bytes: what was read
+ * @error: 0 or a negative errno
+ */
+void nvmevf_stats_read(struct pci_dev *pdev, u64 bytes, int error)
+{
+	struct nvmevf_stats *stats = nvmevf_stats_of(pdev);
+
+	if (stats)
+		nvmevf_stats_data(stats, &stats->read, bytes, error);
+}
+
+/**
+ * nvmevf_stats_write() - Note a write() to a data_fd
+ * @pdev: the VF
+ * @bytes: what was taken
+ * @error: 0 or a negative errno
+ */
+void nvmevf_stats_write(struct pci_dev *pdev, u64 bytes, int error)
+{
+	struct nvmevf_stats *stats = nvmevf_stats_of(pdev);
+
+	if (stats)
+		nvmevf_stats_data(stats, &stats->written, bytes, error);
+}
+
+/**
+ * nvmevf_stats_reset() - Note a reset
+ * @pdev: the VF
+ */
+void nvmevf_stats_reset(struct pci_dev *pdev)
+{
+	struct nvmevf_stats *stats = nvmevf_stats_of(pdev);
+
+	if (!stats)
+		return;
+
+	guard(spinlock)(&stats->lock);
+	stats->resets++;
+}
+
+static u64 nvmevf_us(u64 ns)
+{
+	return div_u64(ns, NSEC_PER_USEC);
+}
+
+static void nvmevf_show_data(struct seq_file *m, const char *name,
+			     const struct nvmevf_stats_data *data, ktime_t start)
+{
+	if (!data->calls)
+		return;
+	seq_printf(m, "%-30s %10lld %10lld %10llu %6llu %6d\n", name,
+		   ktime_us_delta(data->first, start),
+		   ktime_us_delta(data->last, start), data->bytes, data->calls,
+		   data->error);
+}
+
+static int nvmevf_stats_file_show(struct seq_file *m, void *unused)
+{
+	struct nvmevf_stats *stats = m->private;
+	const struct nvmevf_stats_command *command;
+	const struct nvmevf_stats_arc *arc;
+	ktime_t start;
+	char name[32];
+	u64 i;
+
+	guard(spinlock)(&stats->lock);
+
+	seq_printf(m, "migrations %llu, failed arcs %llu, resets %llu\n",
+		   stats->migrations, stats->failed_arcs, stats->resets);
+
+	/* Those that are no longer there are missing at the beginning. */
+	i = stats->arcs - min_t(u64, stats->arcs, NVMEVF_STATS_ARCS);
+	start = stats->arc[i % NVMEVF_STATS_ARCS].began;
+	seq_printf(m, "\n%-30s %10s %10s %6s\n", "arc", "at us", "took us",
+		   "error");
+	for (; i < stats->arcs; i++) {
+		arc = &stats->arc[i % NVMEVF_STATS_ARCS];
+		snprintf(name, sizeof(name), "%s -> %s",
+			 nvmevf_state_names[arc->from],
+			 nvmevf_state_names[arc->to]);
+		seq_printf(m, "%-30s %10lld %10llu %6d\n", name,
+			   ktime_us_delta(arc->began, start),
+			   nvmevf_us(arc->duration_ns), arc->error);
+	}
+
+	seq_printf(m, "\n%-30s %10s %10s %10s %6s %6s\n", "data_fd", "first us",
+		   "last us", "bytes", "calls", "error");
+	nvmevf_show_data(m, "read", &stats->read, start);
+	nvmevf_show_data(m, "written", &stats->written, start);
+
+	seq_printf(m, "\n%-30s %10s %10s %10s %6s %6s %6s\n", "command",
+		   "last us", "longest us", "sent", "failed", "error", "status");
+	for (i = 0; i < NVMEVF_STATS_COMMANDS; i++) {
+		command = &stats->command[i];
+		seq_printf(m, "%-30s %10llu %10llu %10llu %6llu %6d %#6x\n",
+			   nvmevf_commands[i].name, nvmevf_us(command->last_ns),
+			   nvmevf_us(command->longest_ns), command->sent,
+			   command->failed, command->error, command->status);
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(nvmevf_stats_file);
+
+/**
+ * nvmevf_stats_init() - Prepare for the first thing that is noted
+ * @stats: zeroed
+ */
+void nvmevf_stats_init(struct nvmevf_stats *stats)
+{
+	spin_lock_init(&stats->lock);
+}
+
+/**
+ * nvmevf_stats_show() - Add the file to the directory that VFIO made for a VF
+ * @core_vdev: the VF, registered; VFIO removes the directory when that ends
+ * @stats: what to show
+ */
+void nvmevf_stats_show(struct vfio_device *core_vdev, struct nvmevf_stats *stats)
+{
+	struct dentry *dir;
+
+	/* There is none for a VF that can't migrate. */
+	dir = debugfs_lookup("migration", core_vdev->debug_root);
+	if (IS_ERR_OR_NULL(dir))
+		return;
+
+	debugfs_create_file("nvme", 0444, dir, stats, &nvmevf_stats_file_fops);
+	dput(dir);
+}
