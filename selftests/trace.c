@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the driver does on the inside, by way of kprobe events. */
+/* What the driver does on the inside, by way of kprobe events and tracepoints. */
 #include <fcntl.h>
 #include <unistd.h>
 #include <sys/stat.h>
@@ -10,6 +10,8 @@
 #define TRACEFS		"/sys/kernel/tracing/"
 #define GROUP		"nvmevf_test"
 #define INSTANCE	TRACEFS "instances/" GROUP "/"
+#define SYSTEM		"nvme_vfio_pci"
+#define EVENTS		TRACEFS "instances/" SYSTEM "_test/"
 
 static const char * const probes[] = {
 	"p:" GROUP "/identify nvmevf_cmd_identify",
@@ -51,6 +53,28 @@ bool trace_open(void)
 	    !put(INSTANCE "events/" GROUP "/enable", 0, "1"))
 		die("no tracing");
 	return true;
+}
+
+bool events_open(void)
+{
+	events_close();
+	if (access(TRACEFS "events/" SYSTEM, F_OK))
+		return false;
+	must(mkdir(EVENTS, 0700));
+	if (!put(EVENTS "trace_clock", 0, "counter") ||
+	    !put(EVENTS "events/" SYSTEM "/enable", 0, "1"))
+		die("no tracing");
+	return true;
+}
+
+void events_close(void)
+{
+	rmdir(EVENTS);
+}
+
+void events_clear(void)
+{
+	close(must(open(EVENTS "trace", O_WRONLY | O_TRUNC)));
 }
 
 void trace_close(void)
@@ -103,6 +127,40 @@ char *trace_read(pid_t pid)
 	fclose(in);
 	fclose(out);
 	return result;
+}
+
+/* What follows process, CPU, flags and time. */
+char *events_read(void)
+{
+	FILE *in = fopen(EVENTS "trace", "r");
+	char *line = NULL, *result, *event;
+	size_t room = 0, len;
+	FILE *out = open_memstream(&result, &len);
+
+	if (!in || !out)
+		die("cannot read the trace");
+	while (getline(&line, &room, in) >= 0) {
+		event = strstr(line, ": nvmevf_");
+		if (*line != '#' && event)
+			fputs(event + 2, out);
+	}
+	free(line);
+	fclose(in);
+	fclose(out);
+	return result;
+}
+
+char *events_format(const char *event)
+{
+	char path[128], *text = calloc(1, 8192);
+	int fd;
+
+	snprintf(path, sizeof(path), TRACEFS "events/" SYSTEM "/%s/format", event);
+	fd = open(path, O_RDONLY);
+	if (!text || fd < 0 || read(fd, text, 8191) <= 0)
+		die("%s: %s", path, strerror(errno));
+	close(fd);
+	return text;
 }
 
 static int kmsg = -1;

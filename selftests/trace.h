@@ -19,6 +19,15 @@ void trace_clear(void);
  */
 char *trace_read(pid_t pid);
 
+/* The driver's tracepoints. False if this kernel has none. */
+bool events_open(void);
+void events_close(void);
+void events_clear(void);
+/* One line per event: its name, a colon, its fields. */
+char *events_read(void);
+/* What programs learn about an event. */
+char *events_format(const char *event);
+
 /* The kernel's log since log_open(): is @text in it? */
 void log_open(void);
 bool log_has(const char *text);

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What can be seen of a migration from outside: the driver's tracepoints, whose
+ * fields people's scripts name, and the file in VFIO's debugfs directory.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "../stream.h"
+#include "nvme.h"
+#include "trace.h"
+
+#define DELAY_MS	50
+
+#define IDENTITY_END	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_identity))
+
+static const struct {
+	const char	*name;
+	const char	*fields;	/* after those that all events have */
+} events[] = {
+	{ "nvmevf_arc",
+	  "__data_loc char[] vf; unsigned int from; unsigned int to; int error; "
+	  "u64 duration_ns; " },
+	{ "nvmevf_command",
+	  "__data_loc char[] vf; u8 opcode; unsigned int bytes; int error; "
+	  "unsigned int status; u64 duration_ns; " },
+	{ "nvmevf_data_read",
+	  "__data_loc char[] vf; u64 offset; u64 bytes; int error; " },
+	{ "nvmevf_data_write",
+	  "__data_loc char[] vf; u64 offset; u64 bytes; int error; " },
+	{ "nvmevf_refused",
+	  "__data_loc char[] vf; int error; __data_loc char[] message; " },
+	{ "nvmevf_reset", "__data_loc char[] vf; " },
+};
+
+#define OTHER_MAGIC	"\"not of an NVMe VF, magic 0x4d4c4656454d564f\""
+
+FIXTURE(trace)
+{
+	struct nvme n;
+	struct vf vf[2];	/* the guest begins on the first */
+};
+
+FIXTURE_SETUP(trace)
+{
+	const char *unfit = vf_unfit(2, VF_ANY, true);
+
+	if (unfit)
+		SKIP(return, "%s", unfit);
+	guest_open(&self->n, self->vf, 2, VF_ANY);
+	nvme_start(&self->n, 1, 8, 8);
+	self->n.chunk = 1 << 20;
+	ASSERT_TRUE(events_open());
+}
+
+FIXTURE_TEARDOWN(trace)
+{
+	events_close();
+	vf_no_faults(self->vf[0].bdf);
+	vf_close(&self->vf[0]);
+	vf_close(&self->vf[1]);
+}
+
+static unsigned long long number_after(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	return at ? strtoull(at + strlen(name), NULL, 0) : 0;
+}
+
+/*
+ * The events so far, one a line, with A and B instead of the addresses, and
+ * without what is not the same each time: the durations, which none lacks.
+ */
+static char *seen(FIXTURE_DATA(trace) * self)
+{
+	char *all = events_read(), *rest = all, *line, *at, *result;
+	size_t len;
+	FILE *out = open_memstream(&result, &len);
+	int i;
+
+	while ((line = strsep(&rest, "\n")) && *line) {
+		for (i = 0; i < 2; i++) {
+			at = strstr(line, self->vf[i].bdf);
+			if (at)
+				memmove(at + 1, at + strlen(self->vf[i].bdf),
+					strlen(at + strlen(self->vf[i].bdf)) + 1);
+			if (at)
+				*at = "AB"[i];
+		}
+		at = strstr(line, " duration_ns=");
+		if (at && !number_after(at, "duration_ns="))
+			die("it took no time: %s", line);
+		if (at)
+			*at = '\0';
+		fprintf(out, "%s\n", line);
+	}
+	fclose(out);
+	free(all);
+	return result;
+}
+
+/* How long it took, of the first event of this VF that has such a field. */
+static double duration_ms(struct vf *vf, const char *event, const char *field)
+{
+	char *all = events_read(), *rest = all, *line, begin[64];
+	unsigned long long ns = 0;
+
+	snprintf(begin, sizeof(begin), "%s: vf=%s ", event, vf->bdf);
+	while (!ns && (line = strsep(&rest, "\n")))
+		if (!strncmp(line, begin, strlen(begin)) && strstr(line, field))
+			ns = number_after(line, "duration_ns=");
+	free(all);
+	return ns / 1e6;
+}
+
+/* The file in VFIO's directory, or NULL. */
+static char *debugfs(struct vf *vf)
+{
+	char path[128], *text = calloc(1, 8192);
+	int fd;
+
+	snprintf(path, sizeof(path),
+		 "/sys/kernel/debug/vfio/%s/migration/nvme", vf->bdf);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return NULL;
+	must(read(fd, text, 8191));
+	close(fd);
+	return text;
+}
+
+/* So many numbers of the line of @text that begins so. */
+static const long long *figures(const char *text, const char *begin, int count)
+{
+	static long long numbers[8];
+	char *at = strstr(text, begin);
+	int i;
+
+	if (!at)
+		die("there is no \"%s\" in\n%s", begin, text);
+	at += strlen(begin);
+	for (i = 0; i < count; i++) {
+		while (*at && *at != '\n' && !strchr("-0123456789", *at))
+			at++;
+		numbers[i] = strtoll(at, &at, 0);
+	}
+	return numbers;
+}
+
+TEST(format)
+{
+	char *text, *line, *rest, *name, fields[512];
+	unsigned int i;
+
+	if (!events_open())
+		SKIP(return, "the driver has no tracepoints");
+	events_close();
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		text = events_format(events[i].name);
+		/* These names mean nothing to a program. */
+		EXPECT_EQ(NULL, strstr(text, "VFIO_DEVICE_STATE_"));
+		EXPECT_EQ(NULL, strstr(text, "nvme_vf_"));
+
+		fields[0] = '\0';
+		for (rest = text; (line = strsep(&rest, "\n")); ) {
+			name = strstr(line, "field:");
+			if (!name || strstr(line, "common_"))
+				continue;
+			*strchr(name, ';') = '\0';
+			strcat(fields, name + 6);
+			strcat(fields, "; ");
+		}
+		EXPECT_STREQ(events[i].fields, fields)
+			TH_LOG("%s", events[i].name);
+		free(text);
+	}
+}
+
+/* What a record's length says, on machines like the stream. */
+static __u64 state_bytes(const struct stream *s)
+{
+	struct nvmevf_record record;
+
+	memcpy(&record, s->data + IDENTITY_END, sizeof(record));
+	return record.length;
+}
+
+/* The first VF saves, the second loads; what waits, waits for DELAY_MS. */
+static void migrate(FIXTURE_DATA(trace) * self, struct stream *s)
+{
+	struct nvme *n = &self->n;
+
+	/* SAVE_DATA: so that it ends after the arc that began it. */
+	if (!vf_fault(n->vf->bdf, VF_SAVE, VF_FAULT_DELAY, DELAY_MS) ||
+	    !vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_DELAY, DELAY_MS))
+		die("cannot delay commands");
+	guest_precopy(n, s);
+	guest_suspend(n);
+	guest_save(n, s);
+	guest_load(n, &self->vf[1], s);
+}
+
+TEST_F(trace, migration)
+{
+	unsigned int head = IDENTITY_END;
+	unsigned long long state;
+	struct stream s;
+	char *expected;
+
+	migrate(self, &s);
+	state = (state_bytes(&s) + 3) / 4 * 4;
+	must(asprintf(&expected,
+		      "nvmevf_command: vf=A opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A opcode=QUERY_DATA_SIZE bytes=0 error=0 status=0x0\n"
+		      "nvmevf_arc: vf=A from=RUNNING to=PRE_COPY error=0\n"
+		      "nvmevf_data_read: vf=A offset=0 bytes=%u error=0\n"
+		      "nvmevf_data_read: vf=A offset=%u bytes=0 error=%d\n"
+		      "nvmevf_command: vf=A opcode=SUSPEND bytes=0 error=0 status=0x0\n"
+		      "nvmevf_arc: vf=A from=PRE_COPY to=PRE_COPY_P2P error=0\n"
+		      "nvmevf_command: vf=A opcode=QUERY_DATA_SIZE bytes=0 error=0 status=0x0\n"
+		      "nvmevf_arc: vf=A from=PRE_COPY_P2P to=STOP_COPY error=0\n"
+		      "nvmevf_command: vf=A opcode=SAVE_DATA bytes=%llu error=0 status=0x0\n"
+		      "nvmevf_data_read: vf=A offset=%u bytes=%zu error=0\n"
+		      "nvmevf_data_read: vf=A offset=%zu bytes=0 error=0\n"
+		      "nvmevf_command: vf=B opcode=SUSPEND bytes=0 error=0 status=0x0\n"
+		      "nvmevf_arc: vf=B from=RUNNING to=RUNNING_P2P error=0\n"
+		      "nvmevf_arc: vf=B from=RUNNING_P2P to=STOP error=0\n"
+		      "nvmevf_command: vf=B opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_arc: vf=B from=STOP to=RESUMING error=0\n"
+		      "nvmevf_command: vf=B opcode=LOAD_DATA bytes=%llu error=0 status=0x0\n"
+		      "nvmevf_data_write: vf=B offset=0 bytes=%zu error=0\n"
+		      "nvmevf_arc: vf=B from=RESUMING to=STOP error=0\n"
+		      "nvmevf_arc: vf=B from=STOP to=RUNNING_P2P error=0\n"
+		      "nvmevf_command: vf=B opcode=RESUME bytes=0 error=0 status=0x0\n"
+		      "nvmevf_arc: vf=B from=RUNNING_P2P to=RUNNING error=0\n",
+		      head, head, -ENOMSG, state, head, s.len - head, s.len,
+		      state, s.len));
+	EXPECT_STREQ(expected, seen(self));
+
+	/* An arc takes as long as its command, but does not wait for SAVE_DATA. */
+	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "=SUSPEND"), DELAY_MS);
+	EXPECT_GE(duration_ms(self->vf, "nvmevf_arc", "to=PRE_COPY_P2P"),
+		  duration_ms(self->vf, "nvmevf_command", "=SUSPEND"));
+	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "=SAVE_DATA"), DELAY_MS);
+	EXPECT_LT(duration_ms(self->vf, "nvmevf_arc", "to=STOP_COPY"), DELAY_MS);
+	io_check(&self->n);
+	free(expected);
+	free(s.data);
+}
+
+TEST_F(trace, failures)
+{
+	struct nvme *n = &self->n;
+	struct stream s = {};
+	int fd;
+
+	/* The controller refuses a command. */
+	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_STATUS, 0x4120));
+	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
+	vf_no_faults(n->vf->bdf);
+	EXPECT_STREQ("nvmevf_command: vf=A opcode=SUSPEND bytes=0 error=-5 status=0x4120\n"
+		     "nvmevf_arc: vf=A from=RUNNING to=RUNNING_P2P error=-5\n",
+		     seen(self));
+
+	/* The driver refuses a stream. */
+	guest_precopy(n, &s);
+	guest_roll_back(n);
+	s.data[sizeof(struct nvmevf_record)] ^= 1;
+	ASSERT_EQ(0, vf_set_state(&self->vf[1], VFIO_DEVICE_STATE_RESUMING, &fd));
+	events_clear();
+	EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
+	EXPECT_EQ(-EINVAL, vf_set_state(&self->vf[1], VFIO_DEVICE_STATE_STOP, NULL));
+	EXPECT_STREQ("nvmevf_refused: vf=B error=-22 message=" OTHER_MAGIC "\n"
+		     "nvmevf_data_write: vf=B offset=0 bytes=96 error=-22\n"
+		     "nvmevf_arc: vf=B from=RESUMING to=STOP error=-22\n",
+		     seen(self));
+
+	/* The user, or the guest, resets the VF; the data_fd is no more. */
+	events_clear();
+	vf_reset(&self->vf[1]);
+	EXPECT_EQ(-ENODEV, stream_touch(fd));
+	EXPECT_STREQ("nvmevf_reset: vf=B\n", seen(self));
+	close(fd);
+	free(s.data);
+}
+
+/* A device that is lost in an arc goes to ERROR, and that shows. */
+TEST_F_TIMEOUT(trace, lost, 60)
+{
+	struct pf pf;
+
+	pf_open(&pf, self->vf[0].bdf);
+	guest_suspend(&self->n);
+	events_clear();
+	pf_reset(&pf);
+	EXPECT_EQ(-ENODEV, vf_set_state(self->vf, VFIO_DEVICE_STATE_STOP, NULL));
+	EXPECT_STREQ("nvmevf_arc: vf=A from=RUNNING_P2P to=STOP error=-19\n"
+		     "nvmevf_arc: vf=A from=RUNNING_P2P to=ERROR error=-19\n",
+		     seen(self));
+	pf_bring_back(&pf);
+	vf_reset(&self->vf[0]);
+}
+
+TEST_F(trace, debugfs)
+{
+	struct nvme *n = &self->n;
+	long long migrations, failed, resets, sent, at;
+	char *text = debugfs(self->vf);
+	const long long *f;
+	struct stream s;
+
+	if (!text)
+		SKIP(return, "VFIO has no debugfs directory");
+	f = figures(text, "migrations", 3);
+	migrations = f[0];
+	failed = f[1];
+	resets = f[2];
+	sent = figures(text, "SUSPEND ", 3)[2];
+
+	migrate(self, &s);
+	text = debugfs(self->vf);
+	f = figures(text, "migrations", 3);
+	EXPECT_EQ(migrations + 1, f[0]);
+	EXPECT_EQ(failed, f[1]);
+	EXPECT_EQ(resets, f[2]);
+	EXPECT_EQ(0, figures(text, "RUNNING -> PRE_COPY ", 3)[0]);
+	f = figures(text, "PRE_COPY -> PRE_COPY_P2P ", 3);
+	at = f[0];
+	EXPECT_GT(at, 0);
+	EXPECT_GE(f[1], DELAY_MS * 1000);
+	EXPECT_EQ(0, f[2]);
+	EXPECT_GT(figures(text, "PRE_COPY_P2P -> STOP_COPY ", 3)[0], at);
+	f = figures(text, "\nread ", 5);
+	EXPECT_GE(f[1], 2 * DELAY_MS * 1000);
+	EXPECT_EQ(s.len, f[2]);
+	EXPECT_EQ(4, f[3]);
+	EXPECT_EQ(-ENOMSG, f[4]);
+	f = figures(text, "SUSPEND ", 6);
+	EXPECT_GE(f[0], DELAY_MS * 1000);
+	EXPECT_GE(f[1], f[0]);
+	EXPECT_EQ(sent + 1, f[2]);
+	EXPECT_EQ(NULL, strstr(text, "written"));
+
+	/* The other side. */
+	text = debugfs(&self->vf[1]);
+	EXPECT_EQ(0, figures(text, "RUNNING -> RUNNING_P2P ", 3)[0]);
+	EXPECT_EQ(0, figures(text, "STOP -> RESUMING ", 3)[2]);
+	EXPECT_EQ(0, figures(text, "RUNNING_P2P -> RUNNING ", 3)[2]);
+	f = figures(text, "\nwritten ", 5);
+	EXPECT_EQ(s.len, f[2]);
+	EXPECT_EQ(0, f[4]);
+	EXPECT_EQ(NULL, strstr(text, "\nread "));
+
+	/* A new one, which fails, takes the place of the old one. */
+	n->vf = &self->vf[1];
+	failed = figures(text, "migrations", 3)[1];
+	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_STATUS, 0x4120));
+	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
+	vf_no_faults(n->vf->bdf);
+	text = debugfs(n->vf);
+	EXPECT_EQ(failed + 1, figures(text, "migrations", 3)[1]);
+	EXPECT_EQ(-EIO, figures(text, "RUNNING -> RUNNING_P2P ", 3)[2]);
+	EXPECT_EQ(NULL, strstr(text, "RESUMING"));
+	EXPECT_EQ(NULL, strstr(text, "written"));
+	f = figures(text, "SUSPEND ", 6);
+	EXPECT_LE(1, f[3]);
+	EXPECT_EQ(-EIO, f[4]);
+	EXPECT_EQ(0x4120, f[5]);
+
+	resets = figures(text, "migrations", 3)[2];
+	vf_reset(n->vf);
+	EXPECT_EQ(resets + 1, figures(debugfs(n->vf), "migrations", 3)[2]);
+	free(s.data);
+}
+
+/* From beginning to end more arcs than there is room for: the last are there. */
+TEST_F(trace, many_arcs)
+{
+	struct nvme *n = &self->n;
+	char *text = debugfs(self->vf);
+	const char *at;
+	int i, arcs = 0;
+
+	if (!text)
+		SKIP(return, "VFIO has no debugfs directory");
+	guest_suspend(n);
+	for (i = 0; i < 20; i++)
+		ASSERT_EQ(0, vf_set_state(n->vf, i % 2 ? VFIO_DEVICE_STATE_RUNNING_P2P :
+					  VFIO_DEVICE_STATE_STOP, NULL));
+	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	text = debugfs(n->vf);
+	for (at = text; (at = strstr(at, " -> ")); at++)
+		arcs++;
+	EXPECT_EQ(16, arcs);
+	EXPECT_EQ(NULL, strstr(text, "\nRUNNING -> "));
+	EXPECT_NE(NULL, strstr(text, "\nRUNNING_P2P -> RUNNING "));
+	io_check(n);
+}
+
+TEST_HARNESS_MAIN
