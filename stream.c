@@ -562,6 +562,16 @@ static int nvmevf_stream_check_identity(struct nvmevf_stream *stream)
 	return 0;
 }
 
+static int nvmevf_stream_make_room(struct nvmevf_stream *stream, u32 state_size)
+{
+	if (stream->image && stream->image->state_size == state_size)
+		return 0;
+
+	nvmevf_image_put(stream->image);
+	stream->image = nvmevf_image_alloc(state_size);
+	return stream->image ? 0 : -ENOMEM;
+}
+
 static int nvmevf_stream_check_header(struct nvmevf_stream *stream)
 {
 	u32 type = le32_to_cpu(stream->record.type);
@@ -618,8 +628,7 @@ static int nvmevf_stream_check_header(struct nvmevf_stream *stream)
 		return nvmevf_stream_refuse(stream, -EFBIG,
 					    "%llu bytes of state, but one command carries %u",
 					    length, stream->max_state_size);
-	stream->image = nvmevf_image_alloc(length);
-	return stream->image ? 0 : -ENOMEM;
+	return nvmevf_stream_make_room(stream, length);
 }
 
 static int nvmevf_stream_end(struct nvmevf_stream *stream)
@@ -692,6 +701,10 @@ static int nvmevf_stream_record_done(struct nvmevf_stream *stream)
 	switch (le32_to_cpu(stream->record.type)) {
 	case NVMEVF_RECORD_IDENTITY:
 		ret = nvmevf_stream_check_identity(stream);
+		/* While the VM still runs. The size may be another one later. */
+		if (!ret && stream->peer.state_size)
+			ret = nvmevf_stream_make_room(stream,
+						      le32_to_cpu(stream->peer.state_size));
 		stream->expected = NVMEVF_RECORD_STATE;
 		break;
 	case NVMEVF_RECORD_STATE:
