@@ -4,12 +4,11 @@ ifneq ($(KERNELRELEASE)$(obj),)
 obj-$(CONFIG_NVME_VFIO_PCI) += nvme-vfio-pci.o
 nvme-vfio-pci-y := main.o stream.o cmds.o
 nvme-vfio-pci-$(CONFIG_VFIO_DEBUGFS) += stats.o
+# trace.h includes itself
+CFLAGS_main.o := -I$(src)
 
 # The hook's header, also where the kernel has no copy of it in include/linux.
 ccflags-y += -I$(src)/hook
-
-# trace.h includes itself.
-CFLAGS_main.o := -I$(src)
 
 # For compat.h: has struct vfio_device_ops got the member?
 nvmevf-ops = $(if $(shell grep -w $(1) $(srctree)/include/linux/vfio.h),-D$(2))
