@@ -6,7 +6,7 @@ B := selftests/bench
 
 .DEFAULT_GOAL := help
 .PHONY: help modules check demo demo-two-hosts soak lint clean distclean \
-	install
+	deb install check-deb
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
@@ -18,7 +18,9 @@ help:
 	@echo 'make clean      remove what kbuild left in this directory'
 	@echo 'make distclean  remove the cache of VM, compilers and modules, too'
 	@echo
+	@echo 'make deb        build the Debian package, for dkms'
 	@echo 'make install    nvme-vfs, which brings up VFs when the system starts'
+	@echo 'make check-deb  install, boot with and purge the package, in a VM'
 	@echo
 	@echo 'It takes Debian 12 or later on x86-64, root (to install packages and to'
 	@echo 'set up a build root) and 15 GB of disk; no NVMe device and no KVM.'
@@ -41,6 +43,9 @@ soak:
 lint:
 	@$(B)/lint
 
+deb:
+	@packaging/deb $(OUT)
+
 prefix ?= /usr/local
 install:
 	install -D -t $(DESTDIR)$(prefix)/sbin packaging/nvme-vfs
@@ -49,8 +54,11 @@ install:
 	test -e $(DESTDIR)/etc/nvme-vfs.conf || \
 		install -D -m 644 -t $(DESTDIR)/etc packaging/nvme-vfs.conf
 
+check-deb:
+	@$(B)/check-deb
+
 clean:
-	rm -rf *.o *.ko *.mod *.mod.c .*.cmd modules.order Module.symvers .tmp_versions
+	rm -rf *.o *.ko *.mod *.mod.c .*.cmd modules.order Module.symvers .tmp_versions nvme
 
 distclean: clean
 	@$(B)/build --remove-all
