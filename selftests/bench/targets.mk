@@ -5,12 +5,13 @@
 B := selftests/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check demo demo-two-hosts soak lint clean distclean \
+.PHONY: help modules check check-hosts demo demo-two-hosts soak lint clean distclean \
 	deb install check-deb
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
 	@echo 'make check      lint, and all tests in a VM'
+	@echo 'make check-hosts  two hosts, libvirt, driverctl, guests of several kinds'
 	@echo 'make soak       the long runs: long; goes on where it was interrupted'
 	@echo 'make lint       checkpatch, sparse, W=1, kernel-doc, shellcheck'
 	@echo 'make demo       migrate a VM that does I/O to a VF, between two QEMUs'
@@ -30,6 +31,9 @@ modules:
 
 check:
 	@$(B)/check
+
+check-hosts:
+	@$(B)/check hosts
 
 demo:
 	@$(B)/demo
