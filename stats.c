@@ -5,6 +5,7 @@
  */
 
 #include <linux/debugfs.h>
+#include <linux/kernel.h>
 #include <linux/math64.h>
 #include <linux/nvme-vf.h>
 #include <linux/seq_file.h>
@@ -56,8 +57,7 @@ void nvmevf_stats_arc(struct pci_dev *pdev, unsigned int from, unsigned int to,
 	if (from == VFIO_DEVICE_STATE_RUNNING) {
 		stats->migrations++;
 		stats->arcs = 0;
-		stats->read = (struct nvmevf_stats_data){ };
-		stats->written = (struct nvmevf_stats_data){ };
+		memset(stats->data, 0, sizeof(stats->data));
 	}
 	stats->arc[stats->arcs++ % NVMEVF_STATS_ARCS] = (struct nvmevf_stats_arc) {
 		.from = from,
@@ -104,45 +104,29 @@ void nvmevf_stats_command(struct pci_dev *pdev, u8 opcode, int error,
 	}
 }
 
-static void nvmevf_stats_data(struct nvmevf_stats *stats,
-			      struct nvmevf_stats_data *data, u64 bytes,
-			      int error)
+/**
+ * nvmevf_stats_data() - Note a call on a data_fd
+ * @pdev: the VF
+ * @rw: READ or WRITE
+ * @bytes: what was read or taken
+ * @error: 0 or a negative errno
+ */
+void nvmevf_stats_data(struct pci_dev *pdev, int rw, u64 bytes, int error)
 {
+	struct nvmevf_stats *stats = nvmevf_stats_of(pdev);
+	struct nvmevf_stats_data *data;
+
+	if (!stats)
+		return;
+
 	guard(spinlock)(&stats->lock);
+	data = &stats->data[rw];
 	data->last = ktime_get();
 	if (!data->calls++)
 		data->first = data->last;
 	data->bytes += bytes;
 	if (error)
 		data->error = error;
-}
-
-/**
- * nvmevf_stats_read() - Note a read() of a data_fd
- * @pdev: the VF
- * @bytes: what was read
- * @error: 0 or a negative errno
- */
-void nvmevf_stats_read(struct pci_dev *pdev, u64 bytes, int error)
-{
-	struct nvmevf_stats *stats = nvmevf_stats_of(pdev);
-
-	if (stats)
-		nvmevf_stats_data(stats, &stats->read, bytes, error);
-}
-
-/**
- * nvmevf_stats_write() - Note a write() to a data_fd
- * @pdev: the VF
- * @bytes: what was taken
- * @error: 0 or a negative errno
- */
-void nvmevf_stats_write(struct pci_dev *pdev, u64 bytes, int error)
-{
-	struct nvmevf_stats *stats = nvmevf_stats_of(pdev);
-
-	if (stats)
-		nvmevf_stats_data(stats, &stats->written, bytes, error);
 }
 
 /**
@@ -207,8 +191,8 @@ static int nvmevf_stats_file_show(struct seq_file *m, void *unused)
 
 	seq_printf(m, "\n%-30s %10s %10s %10s %6s %6s\n", "data_fd", "first us",
 		   "last us", "bytes", "calls", "error");
-	nvmevf_show_data(m, "read", &stats->read, start);
-	nvmevf_show_data(m, "written", &stats->written, start);
+	nvmevf_show_data(m, "read", &stats->data[READ], start);
+	nvmevf_show_data(m, "written", &stats->data[WRITE], start);
 
 	seq_printf(m, "\n%-30s %10s %10s %10s %6s %6s %6s\n", "command",
 		   "last us", "longest us", "sent", "failed", "error", "status");

@@ -58,8 +58,7 @@ struct nvmevf_stats {
 	/* Since the VF last left RUNNING: */
 	u64				arcs;
 	struct nvmevf_stats_arc		arc[NVMEVF_STATS_ARCS];
-	struct nvmevf_stats_data	read;
-	struct nvmevf_stats_data	written;
+	struct nvmevf_stats_data	data[2];	/* READ, WRITE */
 };
 
 /* NULL while there is nothing to count for. */
@@ -72,8 +71,7 @@ void nvmevf_stats_arc(struct pci_dev *pdev, unsigned int from, unsigned int to,
 		      int error, ktime_t began, u64 duration_ns);
 void nvmevf_stats_command(struct pci_dev *pdev, u8 opcode, int error,
 			  unsigned int status, u64 duration_ns);
-void nvmevf_stats_read(struct pci_dev *pdev, u64 bytes, int error);
-void nvmevf_stats_write(struct pci_dev *pdev, u64 bytes, int error);
+void nvmevf_stats_data(struct pci_dev *pdev, int rw, u64 bytes, int error);
 void nvmevf_stats_reset(struct pci_dev *pdev);
 
 #else /* the kernel's VFIO has no directory */
@@ -102,12 +100,8 @@ static inline void nvmevf_stats_command(struct pci_dev *pdev, u8 opcode,
 {
 }
 
-static inline void nvmevf_stats_read(struct pci_dev *pdev, u64 bytes, int error)
-{
-}
-
-static inline void nvmevf_stats_write(struct pci_dev *pdev, u64 bytes,
-				      int error)
+static inline void nvmevf_stats_data(struct pci_dev *pdev, int rw, u64 bytes,
+				     int error)
 {
 }
 

@@ -339,15 +339,18 @@ static int nvmevf_stream_lock_readable(struct nvmevf_stream *stream,
 }
 
 /* Under the lock of a stream that lives: the VF may go away with the stream. */
-static void nvmevf_stream_note_read(struct nvmevf_stream *stream, ssize_t ret)
+static void nvmevf_stream_note(struct nvmevf_stream *stream, int rw,
+			       size_t bytes, int error)
 {
-	size_t bytes = max(ret, 0);
-	int error = min(ret, 0);
+	size_t offset = stream->pos - bytes;
 
 	if (READ_ONCE(stream->dead))
 		return;
-	trace_nvmevf_data_read(stream->pdev, stream->pos - bytes, bytes, error);
-	nvmevf_stats_read(stream->pdev, bytes, error);
+	if (rw == READ)
+		trace_nvmevf_data_read(stream->pdev, offset, bytes, error);
+	else
+		trace_nvmevf_data_write(stream->pdev, offset, bytes, error);
+	nvmevf_stats_data(stream->pdev, rw, bytes, error);
 }
 
 static ssize_t nvmevf_stream_read(struct file *filp, char __user *buf,
@@ -403,7 +406,7 @@ static ssize_t nvmevf_stream_read(struct file *filp, char __user *buf,
 	}
 
 out_unlock:
-	nvmevf_stream_note_read(stream, ret);
+	nvmevf_stream_note(stream, READ, max(ret, 0), min(ret, 0));
 	mutex_unlock(&stream->lock);
 	mutex_unlock(&stream->io_lock);
 	return ret;
@@ -757,16 +760,6 @@ static int nvmevf_stream_got(struct nvmevf_stream *stream, const void *data,
 	return ret;
 }
 
-/* As nvmevf_stream_note_read(). */
-static void nvmevf_stream_note_write(struct nvmevf_stream *stream, size_t bytes,
-				     int error)
-{
-	if (READ_ONCE(stream->dead))
-		return;
-	trace_nvmevf_data_write(stream->pdev, stream->pos - bytes, bytes, error);
-	nvmevf_stats_write(stream->pdev, bytes, error);
-}
-
 static ssize_t nvmevf_stream_write(struct file *filp, const char __user *buf,
 				   size_t len, loff_t *ppos)
 {
@@ -816,7 +809,7 @@ static ssize_t nvmevf_stream_write(struct file *filp, const char __user *buf,
 		}
 	}
 
-	nvmevf_stream_note_write(stream, written, ret);
+	nvmevf_stream_note(stream, WRITE, written, ret);
 	mutex_unlock(&stream->lock);
 	mutex_unlock(&stream->io_lock);
 	if (ret == -EFAULT && written)
