@@ -45,7 +45,7 @@ static void await_save(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN | POLLOUT };
 
-	if (fd >= 0 && must(poll(&pfd, 1, 15000)) != 1)
+	if (fd >= 0 && must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
 		die("no SAVE_DATA");
 }
 
@@ -187,7 +187,7 @@ static void save_good(struct nvme *n, struct stream *good)
 	guest_save(n, good);
 }
 
-TEST_F_TIMEOUT(arcs, all, 300)
+TEST_F(arcs, all)
 {
 	struct vf *vf = &self->vf;
 	unsigned int to, count = 0;
@@ -252,7 +252,7 @@ static void leave_work(struct nvme *n)
 enum how_much { NOTHING, SOMETHING, EVERYTHING };
 
 /* The migration is called off, wherever it is. */
-TEST_F_TIMEOUT(arcs, roll_back, 300)
+TEST_F(arcs, roll_back)
 {
 	static const struct {
 		unsigned int	path[3];	/* up to the first ERROR */
@@ -330,7 +330,7 @@ TEST_F_TIMEOUT(arcs, roll_back, 300)
 }
 
 /* There is one way out of ERROR. */
-TEST_F_TIMEOUT(arcs, error, 60)
+TEST_F(arcs, error)
 {
 	struct vf *vf = &self->vf;
 	unsigned int to;

@@ -85,7 +85,7 @@ static void go_on(struct nvme *n, struct vf *vf)
 }
 
 /* The same stream in pieces of all sizes. Its end remains its end. */
-TEST_F_TIMEOUT(datafd, read_sizes, 60)
+TEST_F(datafd, read_sizes)
 {
 	static const size_t large[] = { 100, 1000, 4095, 4096, 4097, 1 << 20 };
 	struct vf *vf = &self->src;
@@ -115,7 +115,7 @@ TEST_F_TIMEOUT(datafd, read_sizes, 60)
 	go_on(&self->n, vf);
 }
 
-TEST_F_TIMEOUT(datafd, write_sizes, 60)
+TEST_F(datafd, write_sizes)
 {
 	static const size_t sizes[] = {
 		1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 71, 72, 73, 87, 88, 89, 103,
@@ -225,7 +225,7 @@ TEST_F(datafd, precopy)
 
 	ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, NULL));
 	EXPECT_EQ(-EINVAL, precopy_info(fd, &info));
-	EXPECT_EQ(1, epoll_wait(epoll, &event, 1, 15000));
+	EXPECT_EQ(1, epoll_wait(epoll, &event, 1, 1000 * PATIENCE));
 	EXPECT_EQ(EPOLLIN, event.events);
 	ASSERT_EQ(0, stream_read(&rest, fd, 19));
 	EXPECT_LT(INITIAL, rest.len);
@@ -302,7 +302,7 @@ static const unsigned int stream_states[] = {
 };
 
 /* A stream outlives what it belongs to, and is good for nothing then. */
-TEST_F_TIMEOUT(datafd, dead, 60)
+TEST_F(datafd, dead)
 {
 	struct vf *vf = &self->src;
 	struct vfio_precopy_info info;
@@ -322,7 +322,7 @@ TEST_F_TIMEOUT(datafd, dead, 60)
 		epoll = must(epoll_create1(0));
 		must(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 		ASSERT_EQ(0, pthread_create(&thread, NULL, kill_stream, &killer));
-		EXPECT_EQ(1, epoll_wait(epoll, &event, 1, 15000));
+		EXPECT_EQ(1, epoll_wait(epoll, &event, 1, 1000 * PATIENCE));
 		EXPECT_EQ(EPOLLERR | EPOLLHUP, event.events);
 		ASSERT_EQ(0, pthread_join(thread, NULL));
 
@@ -364,7 +364,7 @@ TEST_F(datafd, nonblocking)
 		if (len < 0) {
 			ASSERT_EQ(-EAGAIN, len);
 			waits++;
-			EXPECT_EQ(POLLIN, revents(fd, 15000));
+			EXPECT_EQ(POLLIN, revents(fd, 1000 * PATIENCE));
 			len = result(read(fd, buf, sizeof(buf)));
 		}
 		EXPECT_EQ(sizeof(buf), len);
@@ -375,7 +375,7 @@ TEST_F(datafd, nonblocking)
 }
 
 /* A buffer with a hole: what comes before it counts, and then it goes on. */
-TEST_F_TIMEOUT(datafd, faults, 60)
+TEST_F(datafd, faults)
 {
 	unsigned char *room = must(mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
 					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -450,7 +450,7 @@ static bool is_verdict(int ret)
  * Two at once. In one piece each, the one is loaded and the other comes too
  * late; in small pieces they spoil each other's stream, mostly.
  */
-TEST_F_TIMEOUT(datafd, two_writers, 60)
+TEST_F(datafd, two_writers)
 {
 	static const size_t chunks[] = { 1 << 20, 64, 8, 1 };
 	struct vf *vf = &self->dst;
@@ -553,7 +553,7 @@ static void load_forever(struct vf *vf, const struct stream *s)
 }
 
 /* A process that is killed in the middle of it leaves nothing locked. */
-TEST_F_TIMEOUT(datafd, killed, 60)
+TEST_F(datafd, killed)
 {
 	static void (*const jobs[])(struct vf *vf, const struct stream *s) = {
 		save_forever, load_forever,
@@ -624,7 +624,7 @@ static void *reset_all_the_time(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(datafd, bar_is_buffer, 60)
+TEST_F(datafd, bar_is_buffer)
 {
 	static void *(*const jobs[])(void *arg) = {
 		bar_is_buffer, bar_is_buffer, reset_all_the_time,

@@ -468,7 +468,7 @@ static void settle(struct model *v)
 
 	if (!v->data.there || v->data.phase != SAVING)
 		return;
-	if (must(poll(&pfd, 1, 15000)) != 1)
+	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
 		die("no SAVE_DATA");
 	v->data.phase = SAVED;
 }

@@ -87,7 +87,7 @@ static int vendor_command(struct nvme *n, struct nvme_queue *q, __u8 opcode,
  * They are the PF's. There the controller would not even answer: that is laid on
  * all of them, for both VFs.
  */
-TEST_F_TIMEOUT(guest, vendor_commands, 60)
+TEST_F(guest, vendor_commands)
 {
 	static const enum vf_command commands[] = {
 		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
@@ -203,7 +203,7 @@ static void (*const troubles[])(struct nvme *n) = {
 	shut_down_abruptly, delete_queues,
 };
 
-TEST_F_TIMEOUT(guest, trouble_as_it_begins, 300)
+TEST_F(guest, trouble_as_it_begins)
 {
 	struct nvme *n = &self->n;
 	long long begin, took, longest = 0;
@@ -270,7 +270,7 @@ static void *storm_doorbells(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(guest, doorbell_storm, 300)
+TEST_F(guest, doorbell_storm)
 {
 	struct storm storm = { &self->n };
 	struct nvme *n = &self->n;
@@ -306,7 +306,7 @@ TEST_F_TIMEOUT(guest, doorbell_storm, 300)
  * The guest does not empty its completion queues, the admin queue's neither, for as
  * long as it likes.
  */
-TEST_F_TIMEOUT(guest, completion_queues_full, 60)
+TEST_F(guest, completion_queues_full)
 {
 	struct nvme *n = &self->n;
 	long long begin, took, longest = 0;

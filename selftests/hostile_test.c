@@ -749,7 +749,7 @@ static void find_limit(struct vf *vf)
 		die("%llu bytes are too much, but not %llu", 2 * limit, limit + 1);
 }
 
-TEST_F_TIMEOUT(hostile, streams, 600)
+TEST_F(hostile, streams)
 {
 	unsigned int i, vfs = 0, total = 0;
 	struct timespec began, ended;
@@ -800,7 +800,7 @@ TEST_F_TIMEOUT(hostile, streams, 600)
 }
 
 /* After each byte there is no way out; after the last there is. */
-TEST_F_TIMEOUT(hostile, truncated, 300)
+TEST_F(hostile, truncated)
 {
 	const struct stream *s = &good[1];
 	struct vf *vf = &self->vf[1];
@@ -856,7 +856,7 @@ static bool is_logged(int fd, const char *bdf, const char *text)
 }
 
 /* The log says why, unless it was flooded. */
-TEST_F_TIMEOUT(hostile, log, 300)
+TEST_F(hostile, log)
 {
 	static const struct {
 		size_t		at;
@@ -885,7 +885,7 @@ TEST_F_TIMEOUT(hostile, log, 300)
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		s = copy(&good[0]);
 		s.data[cases[i].at] ^= cases[i].flip;
-		end = time(NULL) + 15;
+		end = time(NULL) + PATIENCE;
 		do {
 			ASSERT_GE(end, time(NULL))
 				TH_LOG("not in the log: %s", cases[i].text);

@@ -182,7 +182,7 @@ static void await_save(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
-	if (must(poll(&pfd, 1, 15000)) != 1)
+	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
 		die("no SAVE_DATA");
 }
 
@@ -265,7 +265,7 @@ static int go_on(struct attempt *a)
 	return ret;
 }
 
-TEST_F_TIMEOUT(memory, arcs, 300)
+TEST_F(memory, arcs)
 {
 #define NAME(state)	VFIO_DEVICE_STATE_##state
 #define FROM_TO(a, b)	.name = #a " to " #b, .from = NAME(a), .to = NAME(b)
@@ -357,7 +357,7 @@ static int ask_size(struct attempt *a)
 	return size < 0 ? size : 0;
 }
 
-TEST_F_TIMEOUT(memory, calls, 300)
+TEST_F(memory, calls)
 {
 	struct vf *vf = &self->vf[1];
 	static const struct {
@@ -428,7 +428,7 @@ static unsigned int workers(int n)
  * SAVE_DATA runs in a thread of the kernel, so its failure comes out of read(). So
  * far the block layer has a reserve for all that it allocates there.
  */
-TEST_F_TIMEOUT(memory, save_data, 120)
+TEST_F(memory, save_data)
 {
 	struct nvme *n = &self->n;
 	unsigned int images, failed = 0, count;
@@ -472,7 +472,7 @@ TEST_F_TIMEOUT(memory, save_data, 120)
  * Without memory for what the driver asks the PF, a VF is bound all the same and
  * can't migrate. (That the VFIO core runs out of memory is not its fault.)
  */
-TEST_F_TIMEOUT(memory, bind, 300)
+TEST_F(memory, bind)
 {
 	struct vf *vf = &self->vf[1];
 	int i, ret, left, flags, without = 0;
@@ -536,7 +536,7 @@ TEST_F(memory, no_room_for_fd)
 }
 
 /* A data_fd that is kept open after its state keeps nothing in memory. */
-TEST_F_TIMEOUT(memory, held_open, 60)
+TEST_F(memory, held_open)
 {
 	struct vf *vf = &self->vf[1];
 	unsigned char header[sizeof(struct nvmevf_record) * 2 +
@@ -599,7 +599,7 @@ static long charged(void)
 /* Small changes show up with delay. */
 static bool is_charged(long least, long most)
 {
-	time_t deadline = time(NULL) + 15;
+	time_t deadline = time(NULL) + PATIENCE;
 	long now;
 
 	do {
@@ -612,7 +612,7 @@ static bool is_charged(long least, long most)
 	return false;
 }
 
-TEST_F_TIMEOUT(memory, charged, 60)
+TEST_F(memory, charged)
 {
 	struct vf *vf = &self->vf[1];
 	int status, fd;
@@ -646,7 +646,7 @@ TEST_F_TIMEOUT(memory, charged, 60)
  * More than the owner may have: it gets an error, or is killed by the kernel, as
  * the administrator has decided.
  */
-TEST_F_TIMEOUT(memory, limited, 60)
+TEST_F(memory, limited)
 {
 	struct vf *vf = &self->vf[1];
 	int kill_it, status, ret, fd;

@@ -114,7 +114,7 @@ TEST_F(migration, busy_queue)
 	io_check(n);
 }
 
-TEST_F_TIMEOUT(migration, busy_queues, 60)
+TEST_F(migration, busy_queues)
 {
 	struct nvme *n = &self->n;
 	struct stream s;
@@ -433,7 +433,7 @@ TEST_F(migration, queues_come_and_go)
 }
 
 /* What Linux guests do, too: doorbells that are mostly in memory. */
-TEST_F_TIMEOUT(migration, shadow_doorbells, 60)
+TEST_F(migration, shadow_doorbells)
 {
 	struct nvme *n = &self->n;
 	struct stream s;

@@ -6,9 +6,6 @@
 
 #include "nvme.h"
 
-/* Much longer than anything takes, shorter than the harness waits. */
-#define PATIENCE	15
-
 static void pause_until(time_t deadline, const char *what)
 {
 	if (time(NULL) > deadline)
@@ -94,10 +91,8 @@ void guest_suspend(struct nvme *n)
 		  VFIO_DEVICE_STATE_PRE_COPY_P2P, NULL);
 }
 
-void guest_save(struct nvme *n, struct stream *s)
+void guest_stop_copy(struct nvme *n, struct stream *s)
 {
-	int ret;
-
 	guest_freeze(n);
 	if (n->data_fd < 0) {
 		s->data = NULL;
@@ -107,12 +102,24 @@ void guest_save(struct nvme *n, struct stream *s)
 	} else {
 		set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, NULL);
 	}
+}
+
+void guest_read_state(struct nvme *n, struct stream *s)
+{
+	int ret;
+
 	ret = stream_read_on(s, n->data_fd, n->chunk);
 	if (ret)
 		die("%s: cannot save: %s", n->vf->bdf, strerror(-ret));
 	close(n->data_fd);
 	n->data_fd = -1;
 	guest_check_frozen(n, "while it was saved");
+}
+
+void guest_save(struct nvme *n, struct stream *s)
+{
+	guest_stop_copy(n, s);
+	guest_read_state(n, s);
 }
 
 void guest_load(struct nvme *n, struct vf *vf, const struct stream *s)

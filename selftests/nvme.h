@@ -157,6 +157,9 @@ void guest_open(struct nvme *n, struct vf *vf, unsigned int count,
 void guest_precopy(struct nvme *n, struct stream *s);	/* to PRE_COPY */
 void guest_suspend(struct nvme *n);	/* to RUNNING_P2P or PRE_COPY_P2P */
 void guest_save(struct nvme *n, struct stream *s);	/* to STOP_COPY */
+/* The two halves of it. */
+void guest_stop_copy(struct nvme *n, struct stream *s);
+void guest_read_state(struct nvme *n, struct stream *s);
 void guest_load(struct nvme *n, struct vf *vf, const struct stream *s);
 /* The whole of it. The VF that was left is reset. */
 void guest_move(struct nvme *n, struct vf *vf);

@@ -183,7 +183,7 @@ static void reset(const struct pf *pf, const struct vf *vf)
 	pf_reset(pf);
 }
 
-TEST_F_TIMEOUT(pf_event, reset, 300)
+TEST_F(pf_event, reset)
 {
 	static const struct event event = {
 		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 1, BOUND
@@ -206,7 +206,7 @@ static void bind(const struct pf *pf, const struct vf *vf)
  * VFs work without the driver of their PF, but do not migrate. It takes a while,
  * so every other point has to do with an unbind, and the others with a rebind.
  */
-TEST_F_TIMEOUT(pf_event, unbind, 300)
+TEST_F(pf_event, unbind)
 {
 	static const struct event event = {
 		"unbind", unbind, expect_lost, bind, LOST_BY_UNDO, 0, 2, BOUND
@@ -221,7 +221,7 @@ static void rebind(const struct pf *pf, const struct vf *vf)
 	pf_bind(pf);
 }
 
-TEST_F_TIMEOUT(pf_event, rebind, 300)
+TEST_F(pf_event, rebind)
 {
 	static const struct event event = {
 		"rebind", rebind, expect_lost, NULL, LOST_BY_EVENT, 1, 2, BOUND
@@ -240,7 +240,7 @@ static void await_live(const struct pf *pf, const struct vf *vf)
 }
 
 /* The command is not answered, so the nvme driver resets the PF. */
-TEST_F_TIMEOUT(pf_event, timeout, 300)
+TEST_F(pf_event, timeout)
 {
 	static const struct event event = {
 		/* The last points are those of commands, two of each. */
@@ -290,7 +290,7 @@ static void expect_refusal(struct __test_metadata *_metadata, struct at *at)
 	}
 }
 
-TEST_F_TIMEOUT(pf_event, offline, 300)
+TEST_F(pf_event, offline)
 {
 	static const struct event event = {
 		"offline", offline, expect_refusal, online, NOT_LOST, 0, 1, BOUND
@@ -335,7 +335,7 @@ static void *remove_vfs(void *arg)
  * sriov_numvfs = 0 waits for the users of the VFs, who are told. What they do
  * meanwhile goes well, migration included.
  */
-TEST_F_TIMEOUT(pf_event, remove_vfs, 300)
+TEST_F(pf_event, remove_vfs)
 {
 	struct sibling *sibling = &self->sibling;
 	struct remover remover = { &self->pf };
@@ -401,7 +401,7 @@ static int remove_module(const char *name)
 }
 
 /* Modules stay as long as somebody has a VF, or no more than a data_fd. */
-TEST_F_TIMEOUT(pf_event, remove_modules, 300)
+TEST_F(pf_event, remove_modules)
 {
 	unsigned int i, count = 0;
 	struct at at;

@@ -101,8 +101,7 @@ static const char *function_of(enum vf_command command)
 	}
 }
 
-/* How many threads, of whatever process, sleep until such a command ends. */
-static unsigned int under_way(enum vf_command command)
+unsigned int point_under_way(enum vf_command command)
 {
 	const char *function = function_of(command);
 	unsigned int count = 0;
@@ -130,8 +129,8 @@ static unsigned int under_way(enum vf_command command)
 void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		 const struct stream *stream)
 {
-	time_t deadline = time(NULL) + 15;
-	unsigned int others = point->command ? under_way(point->command) : 0;
+	time_t deadline = time(NULL) + PATIENCE;
+	unsigned int others = point->command ? point_under_way(point->command) : 0;
 	struct pollfd pfd = { .events = POLLIN };
 
 	*at = (struct at){
@@ -150,7 +149,7 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		go(at, point->state);
 	if (point->saved && point->state == VFIO_DEVICE_STATE_STOP_COPY) {
 		pfd.fd = at->fd;
-		if (must(poll(&pfd, 1, 15000)) != 1)
+		if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
 			die("no SAVE_DATA");
 	}
 	if (point->written)
@@ -165,7 +164,7 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		if (errno)
 			die("no thread");
 	}
-	while (under_way(point->command) == others) {
+	while (point_under_way(point->command) == others) {
 		if (time(NULL) > deadline)
 			die("%s: the command is not sent", point->name);
 		usleep(1000);

@@ -31,6 +31,9 @@ extern const unsigned int points_count;
 /* Does the guest run there? SUSPEND has not been answered yet. */
 bool point_is_running(const struct point *point);
 
+/* How many threads, of whatever process, sleep until such a command ends. */
+unsigned int point_under_way(enum vf_command command);
+
 /* A VF at a point. */
 struct at {
 	const struct point	*point;

@@ -91,7 +91,7 @@ static unsigned int find_limit(int log, struct vf *vf)
 }
 
 /* Up to the very limit, also where it is not whole words. */
-TEST_F_TIMEOUT(size, fits, 60)
+TEST_F(size, fits)
 {
 	struct nvme *n = &self->n;
 	unsigned int limit = find_limit(self->log, n->vf), i;
@@ -124,7 +124,7 @@ TEST_F_TIMEOUT(size, fits, 60)
 }
 
 /* One byte more: refused before the guest stops, and the guest goes on. */
-TEST_F_TIMEOUT(size, too_large, 60)
+TEST_F(size, too_large)
 {
 	struct nvme *n = &self->n;
 	unsigned int limit = find_limit(self->log, n->vf), i;

@@ -254,7 +254,7 @@ TEST_F(state, data_fd_closed_early)
 }
 
 /* Reset always helps: RUNNING, data_fd dead, and the guest can start anew. */
-TEST_F_TIMEOUT(state, reset, 60)
+TEST_F(state, reset)
 {
 	unsigned int state;
 	int fd;
@@ -282,7 +282,7 @@ TEST_F_TIMEOUT(state, reset, 60)
 }
 
 /* Who leaves in the middle leaves a VF that the next one can use. */
-TEST_F_TIMEOUT(state, close, 60)
+TEST_F(state, close)
 {
 	unsigned int state;
 	int fd;

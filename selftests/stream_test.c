@@ -261,7 +261,7 @@ static const struct damage {
 	{ "one byte more", trailing, EINVAL, true },
 };
 
-TEST_F_TIMEOUT(stream, damaged, 60)
+TEST_F(stream, damaged)
 {
 	static const size_t chunks[] = { 1 << 20, 1, 13 };
 	const struct damage *d;
@@ -305,7 +305,7 @@ TEST_F_TIMEOUT(stream, damaged, 60)
 	io_check(&self->n);
 }
 
-TEST_F_TIMEOUT(stream, truncated, 60)
+TEST_F(stream, truncated)
 {
 	struct stream part = self->good;
 	int fd, i;

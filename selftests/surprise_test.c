@@ -127,7 +127,7 @@ static void *close_vf(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(surprise, removal, 120)
+TEST_F(surprise, removal)
 {
 	struct guest *g, *end = self->guest + self->count;
 	struct sibling *sibling = &self->sibling;

@@ -295,7 +295,7 @@ int pf_add_vfs(const struct pf *pf)
 
 void pf_await_live(const struct pf *pf)
 {
-	time_t deadline = time(NULL) + 15;
+	time_t deadline = time(NULL) + PATIENCE;
 	char sys[64], path[128], state[16];
 
 	find_controller(sys, sizeof(sys), pf);

@@ -34,6 +34,16 @@
 	__ret;								\
 })
 
+/*
+ * Seconds that a test waits for what must come. It is much longer than anything takes,
+ * as a virtual machine may stand still for a while in the middle of it.
+ */
+#define PATIENCE	60
+
+/* And so does the harness, with more of it than all of a test has. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	(10 * PATIENCE)
+
 /* Dies if the thread does not end in time. */
 void await_thread(pthread_t thread, const char *what, int seconds);
 /* Is there such a PCI function? */

@@ -106,7 +106,7 @@ static void (*const resets[])(struct vf *vf) = {
  * The guest starts again before the controller has answered the old command; the
  * answer comes too late to do harm.
  */
-TEST_F_TIMEOUT(vf_event, reset, 300)
+TEST_F(vf_event, reset)
 {
 	struct nvme *n = &self->n;
 	unsigned int i;
@@ -186,7 +186,7 @@ static void *close_all(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(vf_event, close, 300)
+TEST_F(vf_event, close)
 {
 	struct closer closer = { &self->vf };
 	struct at at;
@@ -256,7 +256,7 @@ static void await_death(pid_t pid, const char *where)
 		die("ended by itself at %s", where);
 }
 
-TEST_F_TIMEOUT(vf_event, kill, 300)
+TEST_F(vf_event, kill)
 {
 	struct at at = { .vf = &self->vf };
 	unsigned int i;
@@ -290,7 +290,7 @@ static void *take_driver_away(void *arg)
 }
 
 /* It waits for the owner, who is told. What he does meanwhile goes well. */
-TEST_F_TIMEOUT(vf_event, unbind, 300)
+TEST_F(vf_event, unbind)
 {
 	struct pollfd request;
 	pthread_t thread;
@@ -412,7 +412,7 @@ static const struct place {
 enum action { NEXT_STATE, RESET, RESET_BY_SYSFS, RESET_PF, CLOSE, ACTIONS };
 
 /* Nobody else waits for it, and nothing of it reaches the next life of the VF. */
-TEST_F_TIMEOUT(vf_event, stall, 300)
+TEST_F(vf_event, stall)
 {
 	struct stream *good = &self->good, part;
 	struct vf *vf = &self->vf;
@@ -496,7 +496,7 @@ TEST_F_TIMEOUT(vf_event, stall, 300)
 }
 
 /* Who is killed while his call stalls leaves the data_fd to the others. */
-TEST_F_TIMEOUT(vf_event, kill_stalled, 60)
+TEST_F(vf_event, kill_stalled)
 {
 	static const unsigned int states[] = {
 		VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_RESUMING,
