@@ -10,10 +10,13 @@ import threading
 import time
 
 # The nested machines are emulated; only something that hangs takes this long.
-PATIENCE = 120
+PATIENCE = 300
 DRIVER = "nvme-vfio-pci"
 MODULE = "nvme_vfio_pci"
 PEER_PORT = 4000
+# of the guest's kernel, up to what its init shall run; a machine that stood still for
+# a minute is no machine with a stuck processor
+CMDLINE = "console=ttyS0 loglevel=5 rdinit=/init panic=-1 watchdog_thresh=60 -- "
 TRACING = "/sys/kernel/tracing"
 COMMANDS = {
     "suspend": "suspend",
@@ -144,8 +147,7 @@ class Vm(Guest):
              "-M", "q35", "-smp", "2", "-m", self.memory, "-nodefaults", "-no-user-config",
              "-display", "none", "-no-reboot",
              "-kernel", "vmlinuz", "-initrd", "initrd",
-             "-append", "console=ttyS0 loglevel=5 rdinit=/init panic=-1 " +
-             f"-- {self.load}",
+             "-append", CMDLINE + self.load,
              "-serial", f"file:{name}.console", "-serial", "stdio",
              "-qmp", f"unix:{name}.qmp,server=on,wait=off",
              *(arg for vf in vfs

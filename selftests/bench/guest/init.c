@@ -26,9 +26,12 @@ static void load_modules(void)
 		int fd;
 
 		path[strcspn(path, "\n")] = '\0';
-		/* of several controllers all shall have work */
+		/*
+		 * Of several controllers all shall have work. And it is the load that finds
+		 * out what does not end: a machine that stood still may go on.
+		 */
 		if (strstr(path, "nvme-core"))
-			args = "iopolicy=round-robin";
+			args = "iopolicy=round-robin io_timeout=600 admin_timeout=600";
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || syscall(SYS_finit_module, fd, args, 0))
 			printf("fail %s: %s\n", path, strerror(errno));
