@@ -126,7 +126,9 @@ class Guest:
     def check_kernel(self):
         """A guest that had to reset its controller got data back, but not its controller."""
         for line in read(f"{self.name}.console").splitlines():
-            check(not re.search(r"nvme|I/O error|blocked for more than|BUG|Oops", line),
+            # it does not like to be without multipath
+            check(not re.search(r"nvme(?!.*(?i:multipath))|I/O error|blocked for more than|BUG|Oops",
+                                line),
                   f"guest's kernel: {line.strip()}")
 
 
@@ -135,6 +137,8 @@ class Vm(Guest):
 
     memory = "128M"
     load = "/ioload"        # what the guest runs, and on how many blocks, see guest/
+    smp = "2"
+    args = ()               # more arguments, which come before the VFs
 
     def __init__(self, name, vfs, *args, multifd=False):
         super().__init__(name, vfs)
@@ -144,14 +148,15 @@ class Vm(Guest):
         self.target = None      # of a migration within this host
         self.process = subprocess.Popen(
             ["qemu-system-x86_64", "-name", name, "-accel", "kvm", "-cpu", "host",
-             "-M", "q35", "-smp", "2", "-m", self.memory, "-nodefaults", "-no-user-config",
+             "-M", "q35", "-smp", self.smp, "-m", self.memory, "-nodefaults", "-no-user-config",
              "-display", "none", "-no-reboot",
              "-kernel", "vmlinuz", "-initrd", "initrd",
              "-append", CMDLINE + self.load,
              "-serial", f"file:{name}.console", "-serial", "stdio",
              "-qmp", f"unix:{name}.qmp,server=on,wait=off",
-             *(arg for vf in vfs
-               for arg in ("-device", f"vfio-pci,host={vf},enable-migration=on,"
+             *self.args,
+             *(arg for number, vf in enumerate(vfs)
+               for arg in ("-device", f"vfio-pci,{self.device(number, vf)},"
                            f"x-migration-multifd-transfer={'on' if multifd else 'off'}")),
              *args],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(f"{name}.log", "w"),
@@ -159,6 +164,10 @@ class Vm(Guest):
         self.commands = self.process.stdin
         threading.Thread(target=self.listen, args=(self.process.stdout,), daemon=True).start()
         self.qmp = None
+
+    def device(self, number, vf):
+        """The properties of a vfio-pci device."""
+        return f"host={vf},enable-migration=on"
 
     def connect(self):
         deadline = time.monotonic() + PATIENCE
@@ -349,6 +358,7 @@ class Trace:
         self.commands = []      # [name, VF's pointer, start, end]
         self.reads = []         # times at which state was asked for
         self.interrupts = []    # (time, PCI address)
+        self.vectors = {}       # those that raised interrupts, by PCI address
         for line in read(f"{TRACING}/trace").splitlines():
             event = re.search(r"\s(\d+\.\d+): (\w+): (.*)", line)
             if not event:
@@ -365,7 +375,9 @@ class Trace:
             elif name == "read":
                 self.reads.append(when)
             elif name == "irq_handler_entry":
-                self.interrupts.append((when, re.search(r"\(([\w:.]+)\)", rest)[1]))
+                vector, vf = re.search(r"\[(\d+)\]\(([\w:.]+)\)", rest).groups()
+                self.interrupts.append((when, vf))
+                self.vectors.setdefault(vf, set()).add(int(vector))
 
     def find(self, name, after=0.0, before=float("inf")):
         return [c for c in self.commands

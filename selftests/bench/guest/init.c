@@ -2,8 +2,8 @@
 /*
  * The guest's init: loads the modules that /modules lists, waits for the NVMe
  * namespace, and runs ioload on 4096 of its blocks; its arguments may name another
- * program and another number. The console (ttyS0) is left to the kernel's messages;
- * commands and reports go through ttyS1.
+ * program, another number, and a parameter for nvme-core. The console (ttyS0) is
+ * left to the kernel's messages; commands and reports go through ttyS1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,22 +16,24 @@
 #include <termios.h>
 #include <unistd.h>
 
-static void load_modules(void)
+static void load_modules(const char *parameter)
 {
 	FILE *list = fopen("/modules", "r");
-	char path[256];
+	char path[256], nvme_core[128];
 
+	/*
+	 * Of several controllers all shall have work. And it is the load that finds out
+	 * what does not end: a machine that stood still may go on.
+	 */
+	snprintf(nvme_core, sizeof(nvme_core),
+		 "iopolicy=round-robin io_timeout=600 admin_timeout=600 %s", parameter);
 	while (list && fgets(path, sizeof(path), list)) {
 		const char *args = "";
 		int fd;
 
 		path[strcspn(path, "\n")] = '\0';
-		/*
-		 * Of several controllers all shall have work. And it is the load that finds
-		 * out what does not end: a machine that stood still may go on.
-		 */
 		if (strstr(path, "nvme-core"))
-			args = "iopolicy=round-robin io_timeout=600 admin_timeout=600";
+			args = nvme_core;
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || syscall(SYS_finit_module, fd, args, 0))
 			printf("fail %s: %s\n", path, strerror(errno));
@@ -62,7 +64,7 @@ int main(int argc, char **argv)
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sys", "/sys", "sysfs", 0, NULL);
 	use_serial_port("/dev/ttyS1");
-	load_modules();
+	load_modules(argc > 3 ? argv[3] : "");
 
 	/*
 	 * The first of several controllers to be ready names the namespace. ioload

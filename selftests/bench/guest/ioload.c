@@ -20,6 +20,7 @@
 #include <linux/aio_abi.h>
 #include <linux/types.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,6 +35,7 @@
 #define BLOCK_BYTES	4096
 #define DEPTH		16
 #define REPORT_MS	200
+#define STEPS_EACH	64	/* on one processor */
 /* Less than the bench waits for anything, and less than the NVMe driver waits, see init.c. */
 #define STALL_MS	100000
 #define MAGIC		0x6b636f6c62444f49ULL	/* "IODblock" */
@@ -143,6 +145,18 @@ static void check(const struct block *b, __u64 index)
 	       index, want, b->magic, b->index, b->seq);
 }
 
+/* Each processor has a queue of its own; none shall be left out. */
+static void go_to_next_processor(void)
+{
+	static unsigned int next;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(next++ % sysconf(_SC_NPROCESSORS_ONLN), &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus))
+		die("sched_setaffinity: %s", strerror(errno));
+}
+
 /* Reads @index if @seq is 0, else writes it with that sequence number. */
 static void start(struct slot *s, __u64 index, __u64 seq)
 {
@@ -235,8 +249,11 @@ static void reap(void)
 
 static void step(struct slot *s)
 {
+	static unsigned int steps;
 	__u64 index;
 
+	if (steps++ % STEPS_EACH == 0)
+		go_to_next_processor();
 	do {
 		index = next_random(&rnd) % blocks;
 	} while (in_use[index]);
