@@ -118,7 +118,7 @@ static unsigned int requests(struct guest *guest, unsigned int count)
 
 	for (i = 0; i < count; i++)
 		pfd[i] = (struct pollfd){ guest[i].request, POLLIN };
-	return must(poll(pfd, count, 1000 * BOUND));
+	return must(poll(pfd, count, 1000 * PATIENCE));
 }
 
 static void *close_vf(void *arg)

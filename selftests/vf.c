@@ -18,12 +18,13 @@
 
 void await_thread(pthread_t thread, const char *what, int seconds)
 {
-	struct timespec deadline;
+	long long deadline = ran_ms() + 1000LL * seconds;
 
-	must(clock_gettime(CLOCK_REALTIME, &deadline));
-	deadline.tv_sec += seconds;
-	if (pthread_timedjoin_np(thread, NULL, &deadline))
-		die("%s takes longer than %d s", what, seconds);
+	while (pthread_tryjoin_np(thread, NULL)) {
+		if (ran_ms() > deadline)
+			die("%s takes longer than %d s", what, seconds);
+		usleep(1000);
+	}
 }
 
 bool is_there(const char *bdf)
@@ -756,4 +757,41 @@ long long now_ms(void)
 
 	must(clock_gettime(CLOCK_MONOTONIC, &now));
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+#define TICK_MS		100
+#define STANDSTILL_MS	1000
+
+static void *keep_ticking(void *unused)
+{
+	for (;;) {
+		usleep(1000 * TICK_MS);
+		ran_ms();
+	}
+	return NULL;
+}
+
+long long ran_ms(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static long long last, stood_still;
+	static pid_t ticking;
+	pthread_t thread;
+	long long now;
+
+	pthread_mutex_lock(&lock);
+	now = now_ms();
+	if (ticking != getpid()) {
+		ticking = getpid();
+		last = now;
+		if (pthread_create(&thread, NULL, keep_ticking, NULL))
+			die("no thread");
+	}
+	/* There was a tick just now, but for who stood still. */
+	if (now - last > STANDSTILL_MS)
+		stood_still += now - last - STANDSTILL_MS;
+	last = now;
+	now -= stood_still;
+	pthread_mutex_unlock(&lock);
+	return now;
 }

@@ -185,5 +185,10 @@ int stream_touch(int fd);
 __u32 crc32c(const void *data, size_t len);
 
 long long now_ms(void);
+/*
+ * Without the time for which no program got to run, because all of the machine stood
+ * still: for bounds on how long something may take.
+ */
+long long ran_ms(void);
 
 #endif /* NVMEVF_TEST_VF_H */

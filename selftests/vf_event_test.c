@@ -306,7 +306,7 @@ TEST_F(vf_event, unbind)
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		ASSERT_EQ(0, pthread_create(&thread, NULL, take_driver_away,
 					    (void *)self->bdf));
-		EXPECT_EQ(1, poll(&request, 1, 1000 * BOUND));
+		EXPECT_EQ(1, poll(&request, 1, 1000 * PATIENCE));
 		point_answer(&at);
 		EXPECT_EQ(0, point_leave(&at, BOUND));
 		if (points[i].state == VFIO_DEVICE_STATE_STOP_COPY)
@@ -374,7 +374,7 @@ static void stall_begin(struct stall *s, int fd, bool writing)
 	if (pthread_create(&s->thread, NULL, stalled_call, s))
 		die("no thread");
 	pfd.fd = s->uffd;
-	if (must(poll(&pfd, 1, 1000 * BOUND)) != 1)
+	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
 		die("the call does not stall");
 }
 
