@@ -5,7 +5,7 @@
 B := selftests/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check check-hosts demo demo-two-hosts soak lint clean distclean \
+.PHONY: help modules check check-hosts bench demo demo-two-hosts soak lint clean distclean \
 	deb install check-deb
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo 'make check      lint, and all tests in a VM'
 	@echo 'make check-hosts  a guest moves between two hosts, with libvirt, too'
 	@echo 'make soak       the long runs: long; goes on where it was interrupted'
+	@echo 'make bench      measure what the driver costs: blackout, data_fd, memory, many VFs'
 	@echo 'make lint       checkpatch, sparse, W=1, kernel-doc, shellcheck'
 	@echo 'make demo       migrate a VM that does I/O to a VF, between two QEMUs'
 	@echo 'make demo-two-hosts  the same between two hosts, and back'
@@ -43,6 +44,9 @@ demo-two-hosts:
 
 soak:
 	@$(B)/soak
+
+bench:
+	@$(B)/bench
 
 lint:
 	@$(B)/lint

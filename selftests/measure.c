@@ -1,0 +1,597 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a migration costs, as whoever uses VFIO sees it. One line for each sample,
+ * "@ WHAT NAME=FIGURE ...", with times in ns and sizes in bytes. bench/bench runs it
+ * and says what the figures mean. $NVMEVF_MEASURE: what to measure.
+ *
+ * It is no test: it does not know what is good.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/mman.h>
+
+#include "../stream.h"
+#include "nvme.h"
+#include "trace.h"
+
+#define MAX_VFS		16
+#define ROOM		(65U << 20)	/* for the largest stream */
+
+/* The first rounds find cold caches, and an emulator that still translates. */
+#define WARM_UP		2
+
+static int samples = 7;
+
+static long long now(void)
+{
+	struct timespec t;
+
+	must(clock_gettime(CLOCK_MONOTONIC, &t));
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void go(struct vf *vf, unsigned int state, int *data_fd)
+{
+	int ret = vf_set_state(vf, state, data_fd);
+
+	if (ret)
+		die("%s: state %u is out of reach: %s", vf->bdf, state,
+		    strerror(-ret));
+}
+
+static void figure(const char *name, long long value)
+{
+	printf(" %s=%lld", name, value);
+}
+
+/* How long it takes to go there. */
+static long long arc(struct vf *vf, unsigned int state)
+{
+	long long began = now();
+
+	go(vf, state, NULL);
+	return now() - began;
+}
+
+/* Reads to the end; returns how many bytes. */
+static size_t read_all(int fd, unsigned char *to, size_t room)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	do {
+		n = must(read(fd, to + len, room - len));
+		len += n;
+	} while (n);
+	return len;
+}
+
+static void await_readable(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	if (must(poll(&pfd, 1, 60000)) != 1)
+		die("SAVE_DATA does not end");
+}
+
+static void write_all(int fd, const unsigned char *from, size_t len)
+{
+	if (must(write(fd, from, len)) != (ssize_t)len)
+		die("write() did not take it all");
+}
+
+/* How many commands were sent since events_clear(), of one kind or of all (""). */
+static int commands(const char *opcode, long long *ns)
+{
+	char *all = events_read(), *rest = all, *line, field[64];
+	int count = 0;
+
+	snprintf(field, sizeof(field), " opcode=%s", opcode);
+	*ns = 0;
+	while ((line = strsep(&rest, "\n"))) {
+		if (strncmp(line, "nvmevf_command: ", 16) || !strstr(line, field))
+			continue;
+		*ns += atoll(strstr(line, "duration_ns=") + 12);
+		count++;
+	}
+	free(all);
+	return count;
+}
+
+static long long command_ns(const char *opcode)
+{
+	long long ns;
+
+	commands(opcode, &ns);
+	return ns;
+}
+
+/* One state larger than the guest's own, 0: as it is. */
+static void set_size(struct vf *vf, __u32 size)
+{
+	vf_fault(vf->bdf, VF_QUERY, VF_FAULT_NONE, 0);
+	if (size && !(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, size) &&
+		      vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, size)))
+		die("%s: cannot have a state of another size", vf->bdf);
+}
+
+/* What the driver's images take. */
+static unsigned long image_bytes(void)
+{
+	FILE *f = fopen("/proc/vmallocinfo", "r");
+	unsigned long pages = 0;
+	char line[512], *at;
+
+	if (!f)
+		die("no /proc/vmallocinfo");
+	while (fgets(line, sizeof(line), f)) {
+		at = strstr(line, " pages=");
+		if (strstr(line, "nvmevf_") && at)
+			pages += strtoul(at + 7, NULL, 10);
+	}
+	fclose(f);
+	return pages * PAGE;
+}
+
+/* As QEMU goes about it: what can be done before the blackout is done before. */
+static void measure_blackout(void)
+{
+	static unsigned char data[1 << 20];
+	unsigned long before = 0, within = 0;
+	long long t[7] = {}, all_ns;
+	struct vf vf[2], *from, *to;
+	int i, in, out, sent;
+	struct nvme n;
+	size_t len;
+
+	guest_open(&n, vf, 2, VF_ANY);
+	nvme_start(&n, 4, 32, 32);
+	for (i = 0; i < samples + WARM_UP; i++) {
+		from = n.vf;
+		to = &vf[from == vf];
+		go(from, VFIO_DEVICE_STATE_PRE_COPY, &out);
+		len = must(read(out, data, sizeof(data)));
+		go(to, VFIO_DEVICE_STATE_RESUMING, &in);
+		write_all(in, data, len);
+		io_submit_all(&n, 8);
+		io_wait(&n);
+		if (i < WARM_UP)
+			before = image_bytes();
+		events_clear();
+
+		t[0] = arc(from, VFIO_DEVICE_STATE_PRE_COPY_P2P);
+		t[1] = arc(from, VFIO_DEVICE_STATE_STOP_COPY);
+		t[2] = now();
+		len = read_all(out, data, sizeof(data));
+		t[2] = now() - t[2];
+		/* Looking takes time, and is only done when nobody counts that. */
+		if (i < WARM_UP) {
+			write_all(in, data, len - 1);
+			within = image_bytes();
+			write_all(in, data + len - 1, 1);
+		} else {
+			t[3] = now();
+			write_all(in, data, len);
+			t[3] = now() - t[3];
+		}
+		t[4] = arc(to, VFIO_DEVICE_STATE_STOP);
+		t[5] = arc(to, VFIO_DEVICE_STATE_RUNNING_P2P);
+		t[6] = arc(to, VFIO_DEVICE_STATE_RUNNING);
+
+		sent = commands("", &all_ns);
+		if (i >= WARM_UP) {
+			printf("@ blackout");
+			figure("suspend", t[0]);
+			figure("save", t[1]);
+			figure("read", t[2]);
+			figure("write", t[3]);
+			figure("resume", t[4] + t[5] + t[6]);
+			figure("cmd_suspend", command_ns("SUSPEND"));
+			figure("cmd_query", command_ns("QUERY_DATA_SIZE"));
+			figure("cmd_save", command_ns("SAVE_DATA"));
+			figure("cmd_load", command_ns("LOAD_DATA"));
+			figure("cmd_resume", command_ns("RESUME"));
+			figure("commands", sent);
+			figure("room_before", before);
+			figure("room_within", within);
+			puts("");
+		}
+		close(in);
+		close(out);
+		n.vf = to;
+		io_submit_all(&n, 8);
+		io_wait(&n);
+		vf_reset(from);
+	}
+	vf_close(&vf[0]);
+	vf_close(&vf[1]);
+	munmap(n.mem, GUEST_MEM);
+	munmap(n.frozen, GUEST_MEM);
+}
+
+/* The largest that one command carries: powers of two, with and without an IOMMU. */
+static __u32 largest(struct vf *vf)
+{
+	__u32 size = 4096;
+
+	while (size < (64U << 20)) {
+		set_size(vf, 2 * size);
+		if (vf_mig_data_size(vf) < 0)
+			break;
+		size *= 2;
+	}
+	return size;
+}
+
+/*
+ * read() of a state that was saved, write() without the LOAD_DATA in it, against a
+ * memfd that is read, or filled from empty; and how much memory that takes. What is
+ * written first is what QEMU writes before the blackout.
+ */
+static void measure_data(void)
+{
+	const size_t ahead = sizeof(struct nvmevf_record) +
+			     sizeof(struct nvmevf_identity);
+	long long read_ns, ahead_ns, write_ns, mem_read_ns, mem_write_ns;
+	unsigned long saved, loading = 0;
+	unsigned char *buf = malloc(ROOM);
+	__u32 size, most;
+	struct nvme n;
+	struct vf vf;
+	size_t len;
+	int i, fd, mem;
+
+	if (!buf)
+		die("no memory");
+	guest_open(&n, &vf, 1, VF_ANY);
+	mem = must(memfd_create("compare", 0));
+	most = largest(&vf);
+	for (size = 4096; size <= most; size *= 2) {
+		set_size(&vf, size);
+		go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
+		for (i = 0; i < samples + WARM_UP; i++) {
+			go(&vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+			/* The time of SAVE_DATA is not that of read(). */
+			await_readable(fd);
+			saved = image_bytes();
+			read_ns = now();
+			len = read_all(fd, buf, ROOM);
+			read_ns = now() - read_ns;
+			go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
+			close(fd);
+
+			must(ftruncate(mem, 0));
+			must(lseek(mem, 0, SEEK_SET));
+			mem_write_ns = now();
+			write_all(mem, buf, len);
+			mem_write_ns = now() - mem_write_ns;
+			must(lseek(mem, 0, SEEK_SET));
+			mem_read_ns = now();
+			read_all(mem, buf, ROOM);
+			mem_read_ns = now() - mem_read_ns;
+
+			go(&vf, VFIO_DEVICE_STATE_RESUMING, &fd);
+			events_clear();
+			ahead_ns = now();
+			write_all(fd, buf, ahead);
+			ahead_ns = now() - ahead_ns;
+			if (i < WARM_UP) {
+				write_all(fd, buf + ahead, len - ahead - 1);
+				loading = image_bytes();
+				write_all(fd, buf + len - 1, 1);
+			} else {
+				write_ns = now();
+				write_all(fd, buf + ahead, len - ahead);
+				write_ns = now() - write_ns;
+				printf("@ data");
+				figure("size", size);
+				figure("read", read_ns);
+				figure("memfd_read", mem_read_ns);
+				figure("ahead", ahead_ns);
+				figure("write", write_ns - command_ns("LOAD_DATA"));
+				figure("memfd_write", mem_write_ns);
+				figure("memory", saved > loading ? saved : loading);
+				puts("");
+			}
+			go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
+			close(fd);
+		}
+		vf_reset(&vf);
+	}
+	set_size(&vf, 0);
+	vf_close(&vf);
+	close(mem);
+	free(buf);
+}
+
+/* Several VFs at once. The controller takes its time for each command. */
+#define DEVICE_MS	100
+
+static struct one {
+	struct vf	vf;
+	int		fd;
+	unsigned char	data[65536];
+	size_t		len;
+	pthread_t	thread;
+} ones[MAX_VFS];
+
+static void *suspend_one(void *arg)
+{
+	struct one *one = arg;
+
+	go(&one->vf, VFIO_DEVICE_STATE_PRE_COPY_P2P, NULL);
+	return NULL;
+}
+
+static void *save_one(void *arg)
+{
+	struct one *one = arg;
+
+	go(&one->vf, VFIO_DEVICE_STATE_STOP_COPY, NULL);
+	return NULL;
+}
+
+static void *read_one(void *arg)
+{
+	struct one *one = arg;
+
+	one->len += read_all(one->fd, one->data + one->len,
+			     sizeof(one->data) - one->len);
+	return NULL;
+}
+
+static void *move_out_one(void *arg)
+{
+	suspend_one(arg);
+	save_one(arg);
+	read_one(arg);
+	return NULL;
+}
+
+static void *load_one(void *arg)
+{
+	struct one *one = arg;
+
+	write_all(one->fd, one->data, one->len);
+	return NULL;
+}
+
+static void each(void *(*step)(void *one), int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		step(&ones[i]);
+}
+
+static void together(void *(*step)(void *one), int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (pthread_create(&ones[i].thread, NULL, step, &ones[i]))
+			die("no thread");
+	for (i = 0; i < count; i++)
+		await_thread(ones[i].thread, "a VF", 300);
+}
+
+static void precopy(int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++) {
+		struct one *one = &ones[i];
+
+		go(&one->vf, VFIO_DEVICE_STATE_PRE_COPY, &one->fd);
+		one->len = must(read(one->fd, one->data, sizeof(one->data)));
+	}
+}
+
+/* Back, into the VFs that they came from; returns how long LOAD_DATA and all took. */
+static long long load(int count)
+{
+	long long took;
+	int i;
+
+	for (i = 0; i < count; i++) {
+		close(ones[i].fd);
+		go(&ones[i].vf, VFIO_DEVICE_STATE_RESUMING, &ones[i].fd);
+	}
+	took = now();
+	together(load_one, count);
+	took = now() - took;
+	for (i = 0; i < count; i++) {
+		close(ones[i].fd);
+		vf_reset(&ones[i].vf);
+	}
+	return took;
+}
+
+static void measure_scale_of(int count)
+{
+	long long out_ns, busy_ns, in_ns, thread_ns, single_ns;
+
+	/* A thread for each VF. */
+	precopy(count);
+	events_clear();
+	out_ns = now();
+	together(move_out_one, count);
+	out_ns = now() - out_ns;
+	busy_ns = command_ns("");
+	in_ns = load(count);
+
+	/* One thread for all: state by state, then it reads. */
+	precopy(count);
+	thread_ns = now();
+	each(suspend_one, count);
+	each(save_one, count);
+	each(read_one, count);
+	thread_ns = now() - thread_ns;
+	load(count);
+
+	/* VF by VF. */
+	precopy(count);
+	single_ns = now();
+	each(move_out_one, count);
+	single_ns = now() - single_ns;
+	load(count);
+
+	printf("@ scale");
+	figure("vfs", count);
+	figure("device", DEVICE_MS * 1000000LL);
+	figure("out", out_ns);
+	figure("busy", busy_ns);
+	figure("in", in_ns);
+	figure("one_thread", thread_ns);
+	figure("one_by_one", single_ns);
+	puts("");
+}
+
+static void measure_scale(void)
+{
+	int count, i, vfs;
+	void *mem;
+
+	mem = must(mmap(NULL, GUEST_MEM, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	for (vfs = 0; vfs < MAX_VFS && vf_bdf(vfs); vfs++) {
+		struct vf *vf = &ones[vfs].vf;
+
+		vf_open(vf, vf_bdf(vfs), VF_ANY, mem, GUEST_MEM);
+		if (!vf_fault(vf->bdf, VF_SUSPEND, VF_FAULT_DELAY, DEVICE_MS) ||
+		    !vf_fault(vf->bdf, VF_SAVE, VF_FAULT_DELAY, DEVICE_MS) ||
+		    !vf_fault(vf->bdf, VF_LOAD, VF_FAULT_DELAY, DEVICE_MS))
+			die("%s: cannot be made slow", vf->bdf);
+	}
+	for (count = 1; count <= vfs; count *= 2)
+		for (i = 0; i < samples; i++)
+			measure_scale_of(count);
+	for (i = 0; i < vfs; i++) {
+		vf_no_faults(ones[i].vf.bdf);
+		vf_close(&ones[i].vf);
+	}
+	munmap(mem, GUEST_MEM);
+}
+
+/* The same VF under this driver and under vfio-pci, in turns. */
+#define IOS		4000
+
+static void bind_to(const char *bdf, const char *driver)
+{
+	char path[64];
+	int ret;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver/unbind", bdf);
+	ret = sysfs_write(path, bdf);
+	if (ret)
+		die("%s does not leave its driver: %s", bdf, strerror(-ret));
+	setenv("NVMEVF_DRIVER", driver, 1);
+	vf_bind(bdf);
+}
+
+/* The time of this process, which is not that of the device. */
+static double busy_ns(void)
+{
+	struct timespec t;
+
+	must(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t));
+	return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+/*
+ * Reads of one page, with interrupts; ns that a processor needs for each. One at a
+ * time, as it is up to chance how many an interrupt tells of.
+ */
+static double read_time(const char *bdf)
+{
+	struct nvme_queue *q;
+	struct nvme_req *req;
+	double began, took;
+	struct vf vf;
+	struct nvme n;
+	int i;
+
+	guest_init(&n);
+	vf_open(&vf, bdf, VF_ANY, n.mem, GUEST_MEM);
+	n.vf = &vf;
+	nvme_start(&n, 1, 32, 32);
+	q = n.queue->next;
+	began = busy_ns();
+	for (i = 0; i < IOS; i++) {
+		req = nvme_submit(q, (struct nvme_sqe){
+			.opcode = NVME_READ,
+			.nsid = 1,
+			.prp1 = VF_IOVA + (q->req->data - n.mem),
+			.cdw12 = PAGE / n.lba_size - 1,
+		});
+		nvme_ring(&n, q);
+		while (!req->done) {
+			if (!vf_irq_pending(&vf, q->vector, 60000))
+				die("no interrupt");
+			nvme_reap(&n, q);
+		}
+		if (req->status)
+			die("a read failed with status %#x", req->status);
+		req->busy = false;
+	}
+	took = (busy_ns() - began) / IOS;
+	vf_close(&vf);
+	munmap(n.mem, GUEST_MEM);
+	munmap(n.frozen, GUEST_MEM);
+	return took;
+}
+
+static void measure_io(void)
+{
+	static const char * const drivers[] = { "nvme-vfio-pci", "vfio-pci" };
+	const char *bdf = strdup(vf_bdf(0));
+	double took[2];
+	int i, d;
+
+	for (i = 0; i < samples + 1; i++) {
+		/* The one that is first changes, too. */
+		for (d = 0; d < 2; d++) {
+			bind_to(bdf, drivers[(i + d) % 2]);
+			took[(i + d) % 2] = read_time(bdf);
+		}
+		if (i)
+			printf("@ io nvme-vfio-pci=%.0f vfio-pci=%.0f\n", took[0],
+			       took[1]);
+	}
+	bind_to(bdf, drivers[0]);
+}
+
+int main(void)
+{
+	static const struct {
+		const char	*name;
+		void		(*measure)(void);
+	} all[] = {
+		{ "blackout", measure_blackout },
+		{ "data", measure_data },
+		{ "scale", measure_scale },
+		{ "io", measure_io },
+	};
+	char *vfs = getenv("BENCH_VFS"), *what = getenv("NVMEVF_MEASURE"), *word;
+	unsigned int i;
+
+	if (!vfs || !what)
+		die("for bench/bench");
+	if (getenv("NVMEVF_SAMPLES"))
+		samples = atoi(getenv("NVMEVF_SAMPLES"));
+	setbuf(stdout, NULL);
+	while ((word = strsep(&vfs, " ")))
+		if (*word)
+			vf_bind(word);
+	if (!events_open())
+		die("the driver has no tracepoints");
+	while ((word = strsep(&what, " ")))
+		for (i = 0; i < sizeof(all) / sizeof(*all); i++)
+			if (!strcmp(word, all[i].name))
+				all[i].measure();
+	events_close();
+	return 0;
+}
