@@ -5,7 +5,7 @@
 B := selftests/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check check-hosts bench demo demo-two-hosts soak lint clean distclean \
+.PHONY: help modules check check-hosts bench demo demo-one-host soak lint clean distclean \
 	deb install check-deb
 
 help:
@@ -15,8 +15,8 @@ help:
 	@echo 'make soak       the long runs: long; goes on where it was interrupted'
 	@echo 'make bench      measure what the driver costs: blackout, data_fd, memory, many VFs'
 	@echo 'make lint       checkpatch, sparse, W=1, kernel-doc, shellcheck'
-	@echo 'make demo       migrate a VM that does I/O to a VF, between two QEMUs'
-	@echo 'make demo-two-hosts  the same between two hosts, and back'
+	@echo 'make demo       migrate a VM that does I/O to a VF, between two hosts and back'
+	@echo 'make demo-one-host  the same within one host, and where its blackout went'
 	@echo 'make clean      remove what kbuild left in this directory'
 	@echo 'make distclean  remove the cache of VM, compilers and modules, too'
 	@echo
@@ -39,8 +39,8 @@ check-hosts:
 demo:
 	@$(B)/demo
 
-demo-two-hosts:
-	@$(B)/demo two-hosts
+demo-one-host:
+	@$(B)/demo one-host
 
 soak:
 	@$(B)/soak
