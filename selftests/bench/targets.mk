@@ -6,7 +6,7 @@ B := selftests/bench
 
 .DEFAULT_GOAL := help
 .PHONY: help modules check check-hosts bench demo demo-one-host soak lint clean distclean \
-	deb install check-deb
+	deb install tree check-deb
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
@@ -22,6 +22,8 @@ help:
 	@echo
 	@echo 'make deb        build the Debian package, for dkms'
 	@echo 'make install    nvme-vfs, which brings up VFs when the system starts'
+	@echo 'make tree KERNEL=DIR'
+	@echo '                put hook and driver into a kernel tree, as patches'
 	@echo 'make check-deb  install, boot with and purge the package, in a VM'
 	@echo
 	@echo 'It takes Debian 12 or later on x86-64, root (to install packages and to'
@@ -61,6 +63,9 @@ install:
 	install -D -m 644 -t $(DESTDIR)$(prefix)/lib/udev/rules.d packaging/70-nvme-vfs.rules
 	test -e $(DESTDIR)/etc/nvme-vfs.conf || \
 		install -D -m 644 -t $(DESTDIR)/etc packaging/nvme-vfs.conf
+
+tree:
+	@packaging/tree "$(KERNEL)" $(OUT)
 
 check-deb:
 	@$(B)/check-deb
