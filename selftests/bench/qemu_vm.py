@@ -18,6 +18,8 @@ PEER_PORT = 4000
 # a minute is no machine with a stuck processor
 CMDLINE = "console=ttyS0 loglevel=5 rdinit=/init panic=-1 watchdog_thresh=60 -- "
 TRACING = "/sys/kernel/tracing"
+# if the host's kernel has it; else QEMU takes VFIO's own type 1 IOMMU
+IOMMUFD = os.path.exists("/dev/iommu")
 COMMANDS = {
     "suspend": "suspend",
     "query": "query_data_size",
@@ -154,6 +156,7 @@ class Vm(Guest):
              "-append", CMDLINE + self.load,
              "-serial", f"file:{name}.console", "-serial", "stdio",
              "-qmp", f"unix:{name}.qmp,server=on,wait=off",
+             *(("-object", "iommufd,id=iommufd") if IOMMUFD else ()),
              *self.args,
              *(arg for number, vf in enumerate(vfs)
                for arg in ("-device", f"vfio-pci,{self.device(number, vf)},"
@@ -167,7 +170,7 @@ class Vm(Guest):
 
     def device(self, number, vf):
         """The properties of a vfio-pci device."""
-        return f"host={vf},enable-migration=on"
+        return f"host={vf},enable-migration=on{',iommufd=iommufd' if IOMMUFD else ''}"
 
     def connect(self):
         deadline = time.monotonic() + PATIENCE
