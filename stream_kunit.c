@@ -55,7 +55,8 @@ static int nvmevf_stream_kunit_init(struct kunit *test)
 	t->user = (void __user *)
 		kunit_vm_mmap(test, NULL, 0, USER_SIZE, PROT_READ | PROT_WRITE,
 			      MAP_ANONYMOUS | MAP_PRIVATE, 0);
-	KUNIT_ASSERT_NE_MSG(test, (long)t->user, 0, "no user memory");
+	KUNIT_ASSERT_NE_MSG(test, (__force long)t->user, 0,
+			    "no user memory");
 
 	t->pdev.dev.init_name = "kunit";
 	t->identity = (struct nvmevf_identity) {

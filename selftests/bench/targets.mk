@@ -6,7 +6,7 @@ B := selftests/bench
 
 .DEFAULT_GOAL := help
 .PHONY: help modules check check-hosts bench demo demo-one-host soak lint clean distclean \
-	deb install tree check-deb
+	deb install tree check-deb check-tree
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
@@ -25,6 +25,7 @@ help:
 	@echo 'make tree KERNEL=DIR'
 	@echo '                put hook and driver into a kernel tree, as patches'
 	@echo 'make check-deb  install, boot with and purge the package, in a VM'
+	@echo 'make check-tree compile such trees, for x86-64, arm64 and s390x'
 	@echo
 	@echo 'It takes Debian 12 or later on x86-64, root (to install packages and to'
 	@echo 'set up a build root) and 15 GB of disk; no NVMe device and no KVM.'
@@ -69,6 +70,9 @@ tree:
 
 check-deb:
 	@$(B)/check-deb
+
+check-tree:
+	@$(B)/check-tree
 
 clean:
 	rm -rf *.o *.ko *.mod *.mod.c .*.cmd modules.order Module.symvers .tmp_versions nvme
