@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Tracepoints: what a migration does, and how long each part of it takes.
- * selftests/trace_test.c tests their fields, which people's scripts name.
+ * People's scripts name their fields.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM nvme_vfio_pci
