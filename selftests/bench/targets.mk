@@ -5,8 +5,8 @@
 B := selftests/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check check-hosts bench demo demo-one-host soak lint clean distclean \
-	deb install tree check-deb check-tree
+.PHONY: help modules check check-hosts bench demo demo-one-host demo-newer-qemu \
+	soak lint clean distclean deb install tree check-deb check-tree
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
@@ -17,6 +17,7 @@ help:
 	@echo 'make lint       checkpatch, sparse, W=1, kernel-doc, shellcheck'
 	@echo 'make demo       migrate a VM that does I/O to a VF, between two hosts and back'
 	@echo 'make demo-one-host  the same within one host, and where its blackout went'
+	@echo 'make demo-newer-qemu  the same with a newer QEMU, of Debian backports'
 	@echo 'make clean      remove what kbuild left in this directory'
 	@echo 'make distclean  remove the cache of VM, compilers and modules, too'
 	@echo
@@ -44,6 +45,9 @@ demo:
 
 demo-one-host:
 	@$(B)/demo one-host
+
+demo-newer-qemu:
+	@$(B)/demo newer-qemu
 
 soak:
 	@$(B)/soak
