@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 #include <sys/prctl.h>
 
@@ -211,19 +210,6 @@ static int stop_copy(struct vf *vf, enum vf_fault fault, unsigned int value)
 	if (ret)
 		die("%s: STOP_COPY: %s", vf->bdf, strerror(-ret));
 	return fd;
-}
-
-/* Dies if there are never so many. */
-static void await_commands(enum vf_command command, unsigned int count)
-{
-	time_t deadline = time(NULL) + PATIENCE;
-
-	while (point_under_way(command) != count) {
-		if (time(NULL) > deadline)
-			die("%u commands are under way, not %u",
-			    point_under_way(command), count);
-		usleep(1000);
-	}
 }
 
 /* SAVE_DATA takes a while. */
@@ -440,7 +426,7 @@ TEST_F(fault, reset_while_suspending)
 	pid = must(fork());
 	if (!pid)
 		_exit(-vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
-	await_commands(VF_SUSPEND, 1);
+	point_await(VF_SUSPEND, 1);
 	vf_reset(n->vf);
 	no_faults();
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -502,7 +488,7 @@ TEST_F(fault, side_by_side)
 	/* That took as long as one, if all commands were there at the same time. */
 	for (i = 0; i < count; i++)
 		fd[i] = held_stop_copy(&vf[i]);
-	await_commands(VF_SAVE, count);
+	point_await(VF_SAVE, count);
 	for (i = 0; i < count; i++)
 		go_on(&vf[i]);
 	for (i = 0; i < count; i++)

@@ -126,10 +126,21 @@ unsigned int point_under_way(enum vf_command command)
 	return count;
 }
 
+void point_await(enum vf_command command, unsigned int count)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+
+	while (point_under_way(command) != count) {
+		if (time(NULL) > deadline)
+			die("%u commands %#x are under way, not %u",
+			    point_under_way(command), command, count);
+		usleep(1000);
+	}
+}
+
 void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		 const struct stream *stream)
 {
-	time_t deadline = time(NULL) + PATIENCE;
 	unsigned int others = point->command ? point_under_way(point->command) : 0;
 	struct pollfd pfd = { .events = POLLIN };
 
@@ -164,11 +175,7 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		if (errno)
 			die("no thread");
 	}
-	while (point_under_way(point->command) == others) {
-		if (time(NULL) > deadline)
-			die("%s: the command is not sent", point->name);
-		usleep(1000);
-	}
+	point_await(point->command, others + 1);
 }
 
 void point_answer(struct at *at)

@@ -33,6 +33,8 @@ bool point_is_running(const struct point *point);
 
 /* How many threads, of whatever process, sleep until such a command ends. */
 unsigned int point_under_way(enum vf_command command);
+/* Dies if there are never so many. */
+void point_await(enum vf_command command, unsigned int count);
 
 /* A VF at a point. */
 struct at {
