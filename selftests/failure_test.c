@@ -96,14 +96,6 @@ struct trip {
 	struct stream		stream;	/* what it was, for RESUMING */
 };
 
-static void set_state(struct vf *vf, unsigned int state, int *fd)
-{
-	int ret = vf_set_state(vf, state, fd);
-
-	if (ret)
-		die("cannot go to state %u: %s", state, strerror(-ret));
-}
-
 static void trip_begin(struct trip *t, const struct way *way, struct nvme *n)
 {
 	struct nvme_queue *q;
@@ -117,7 +109,7 @@ static void trip_begin(struct trip *t, const struct way *way, struct nvme *n)
 		guest_suspend(n);
 		guest_save(n, &t->stream);
 	}
-	set_state(n->vf, way->from, &t->fd);
+	vf_go(n->vf, way->from, &t->fd);
 }
 
 /* 0 or what it fails with. */
@@ -314,7 +306,7 @@ static void lose_state(struct __test_metadata *_metadata, struct nvme *n,
 	guest_suspend(n);
 	guest_save(n, s);
 
-	set_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+	vf_go(target, VFIO_DEVICE_STATE_RESUMING, &fd);
 	EXPECT_EQ(-EINVAL, stream_write(s, fd, s->len));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(target));
 	EXPECT_EQ(-EINVAL, vf_set_state(target, VFIO_DEVICE_STATE_STOP, NULL));
@@ -419,7 +411,7 @@ TEST_F(failure, spoiled_on_load)
 					  faults[i].value));
 		guest_suspend(n);
 		guest_save(n, &s);
-		set_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+		vf_go(target, VFIO_DEVICE_STATE_RESUMING, &fd);
 		EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
 		close(fd);
 		free(s.data);

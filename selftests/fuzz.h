@@ -40,10 +40,7 @@ static inline unsigned long fuzz_setting(const char *name, unsigned long normal)
 
 static inline long long fuzz_now_us(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+	return now_ns() / 1000;
 }
 
 /* A kind of step, how often it is chosen, and what came of it. */

@@ -25,23 +25,6 @@
 
 static int samples = 7;
 
-static long long now(void)
-{
-	struct timespec t;
-
-	must(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-static void go(struct vf *vf, unsigned int state, int *data_fd)
-{
-	int ret = vf_set_state(vf, state, data_fd);
-
-	if (ret)
-		die("%s: state %u is out of reach: %s", vf->bdf, state,
-		    strerror(-ret));
-}
-
 static void figure(const char *name, long long value)
 {
 	printf(" %s=%lld", name, value);
@@ -50,13 +33,16 @@ static void figure(const char *name, long long value)
 /* How long it takes to go there. */
 static long long arc(struct vf *vf, unsigned int state)
 {
-	long long began = now();
+	long long began = now_ns();
 
-	go(vf, state, NULL);
-	return now() - began;
+	vf_go(vf, state, NULL);
+	return now_ns() - began;
 }
 
-/* Reads to the end; returns how many bytes. */
+/*
+ * Reads to the end; returns how many bytes. Unlike stream_read(), it allocates nothing,
+ * which would be measured, too.
+ */
 static size_t read_all(int fd, unsigned char *to, size_t room)
 {
 	size_t len = 0;
@@ -73,40 +59,55 @@ static void await_readable(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
-	if (must(poll(&pfd, 1, 60000)) != 1)
+	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
 		die("SAVE_DATA does not end");
 }
 
+/* All at once. */
 static void write_all(int fd, const unsigned char *from, size_t len)
 {
 	if (must(write(fd, from, len)) != (ssize_t)len)
 		die("write() did not take it all");
 }
 
-/* How many commands were sent since events_clear(), of one kind or of all (""). */
-static int commands(const char *opcode, long long *ns)
-{
-	char *all = events_read(), *rest = all, *line, field[64];
-	int count = 0;
+enum command { SUSPEND, QUERY, SAVE, LOAD, RESUME, COMMANDS };
 
-	snprintf(field, sizeof(field), " opcode=%s", opcode);
-	*ns = 0;
+static const struct {
+	const char	*opcode, *figure;
+} commands[COMMANDS] = {
+	[SUSPEND]	= { " opcode=SUSPEND ", "cmd_suspend" },
+	[QUERY]		= { " opcode=QUERY_DATA_SIZE ", "cmd_query" },
+	[SAVE]		= { " opcode=SAVE_DATA ", "cmd_save" },
+	[LOAD]		= { " opcode=LOAD_DATA ", "cmd_load" },
+	[RESUME]	= { " opcode=RESUME ", "cmd_resume" },
+};
+
+/* The commands that were sent: how long each of these took, and all that there were. */
+struct sent {
+	long long	ns[COMMANDS], all_ns;
+	int		count;
+};
+
+/* Since events_clear(). */
+static struct sent commands_sent(void)
+{
+	char *all = events_read(), *rest = all, *line;
+	struct sent sent = {};
+	long long ns;
+	int c;
+
 	while ((line = strsep(&rest, "\n"))) {
-		if (strncmp(line, "nvmevf_command: ", 16) || !strstr(line, field))
+		if (strncmp(line, "nvmevf_command: ", 16))
 			continue;
-		*ns += atoll(strstr(line, "duration_ns=") + 12);
-		count++;
+		ns = atoll(strstr(line, "duration_ns=") + 12);
+		for (c = 0; c < COMMANDS; c++)
+			if (strstr(line, commands[c].opcode))
+				sent.ns[c] += ns;
+		sent.all_ns += ns;
+		sent.count++;
 	}
 	free(all);
-	return count;
-}
-
-static long long command_ns(const char *opcode)
-{
-	long long ns;
-
-	commands(opcode, &ns);
-	return ns;
+	return sent;
 }
 
 /* One state larger than the guest's own, 0: as it is. */
@@ -141,9 +142,10 @@ static void measure_blackout(void)
 {
 	static unsigned char data[1 << 20];
 	unsigned long before = 0, within = 0;
-	long long t[7] = {}, all_ns;
 	struct vf vf[2], *from, *to;
-	int i, in, out, sent;
+	long long t[7] = {};
+	int i, c, in, out;
+	struct sent sent;
 	struct nvme n;
 	size_t len;
 
@@ -152,9 +154,9 @@ static void measure_blackout(void)
 	for (i = 0; i < samples + WARM_UP; i++) {
 		from = n.vf;
 		to = &vf[from == vf];
-		go(from, VFIO_DEVICE_STATE_PRE_COPY, &out);
+		vf_go(from, VFIO_DEVICE_STATE_PRE_COPY, &out);
 		len = must(read(out, data, sizeof(data)));
-		go(to, VFIO_DEVICE_STATE_RESUMING, &in);
+		vf_go(to, VFIO_DEVICE_STATE_RESUMING, &in);
 		write_all(in, data, len);
 		io_submit_all(&n, 8);
 		io_wait(&n);
@@ -164,24 +166,24 @@ static void measure_blackout(void)
 
 		t[0] = arc(from, VFIO_DEVICE_STATE_PRE_COPY_P2P);
 		t[1] = arc(from, VFIO_DEVICE_STATE_STOP_COPY);
-		t[2] = now();
+		t[2] = now_ns();
 		len = read_all(out, data, sizeof(data));
-		t[2] = now() - t[2];
+		t[2] = now_ns() - t[2];
 		/* Looking takes time, and is only done when nobody counts that. */
 		if (i < WARM_UP) {
 			write_all(in, data, len - 1);
 			within = image_bytes();
 			write_all(in, data + len - 1, 1);
 		} else {
-			t[3] = now();
+			t[3] = now_ns();
 			write_all(in, data, len);
-			t[3] = now() - t[3];
+			t[3] = now_ns() - t[3];
 		}
 		t[4] = arc(to, VFIO_DEVICE_STATE_STOP);
 		t[5] = arc(to, VFIO_DEVICE_STATE_RUNNING_P2P);
 		t[6] = arc(to, VFIO_DEVICE_STATE_RUNNING);
 
-		sent = commands("", &all_ns);
+		sent = commands_sent();
 		if (i >= WARM_UP) {
 			printf("@ blackout");
 			figure("suspend", t[0]);
@@ -189,12 +191,9 @@ static void measure_blackout(void)
 			figure("read", t[2]);
 			figure("write", t[3]);
 			figure("resume", t[4] + t[5] + t[6]);
-			figure("cmd_suspend", command_ns("SUSPEND"));
-			figure("cmd_query", command_ns("QUERY_DATA_SIZE"));
-			figure("cmd_save", command_ns("SAVE_DATA"));
-			figure("cmd_load", command_ns("LOAD_DATA"));
-			figure("cmd_resume", command_ns("RESUME"));
-			figure("commands", sent);
+			for (c = 0; c < COMMANDS; c++)
+				figure(commands[c].figure, sent.ns[c]);
+			figure("commands", sent.count);
 			figure("room_before", before);
 			figure("room_within", within);
 			puts("");
@@ -251,52 +250,52 @@ static void measure_data(void)
 	most = largest(&vf);
 	for (size = 4096; size <= most; size *= 2) {
 		set_size(&vf, size);
-		go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
 		for (i = 0; i < samples + WARM_UP; i++) {
-			go(&vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+			vf_go(&vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 			/* The time of SAVE_DATA is not that of read(). */
 			await_readable(fd);
 			saved = image_bytes();
-			read_ns = now();
+			read_ns = now_ns();
 			len = read_all(fd, buf, ROOM);
-			read_ns = now() - read_ns;
-			go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
+			read_ns = now_ns() - read_ns;
+			vf_go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
 			close(fd);
 
 			must(ftruncate(mem, 0));
 			must(lseek(mem, 0, SEEK_SET));
-			mem_write_ns = now();
+			mem_write_ns = now_ns();
 			write_all(mem, buf, len);
-			mem_write_ns = now() - mem_write_ns;
+			mem_write_ns = now_ns() - mem_write_ns;
 			must(lseek(mem, 0, SEEK_SET));
-			mem_read_ns = now();
+			mem_read_ns = now_ns();
 			read_all(mem, buf, ROOM);
-			mem_read_ns = now() - mem_read_ns;
+			mem_read_ns = now_ns() - mem_read_ns;
 
-			go(&vf, VFIO_DEVICE_STATE_RESUMING, &fd);
+			vf_go(&vf, VFIO_DEVICE_STATE_RESUMING, &fd);
 			events_clear();
-			ahead_ns = now();
+			ahead_ns = now_ns();
 			write_all(fd, buf, ahead);
-			ahead_ns = now() - ahead_ns;
+			ahead_ns = now_ns() - ahead_ns;
 			if (i < WARM_UP) {
 				write_all(fd, buf + ahead, len - ahead - 1);
 				loading = image_bytes();
 				write_all(fd, buf + len - 1, 1);
 			} else {
-				write_ns = now();
+				write_ns = now_ns();
 				write_all(fd, buf + ahead, len - ahead);
-				write_ns = now() - write_ns;
+				write_ns = now_ns() - write_ns;
 				printf("@ data");
 				figure("size", size);
 				figure("read", read_ns);
 				figure("memfd_read", mem_read_ns);
 				figure("ahead", ahead_ns);
-				figure("write", write_ns - command_ns("LOAD_DATA"));
+				figure("write", write_ns - commands_sent().ns[LOAD]);
 				figure("memfd_write", mem_write_ns);
 				figure("memory", saved > loading ? saved : loading);
 				puts("");
 			}
-			go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
+			vf_go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
 			close(fd);
 		}
 		vf_reset(&vf);
@@ -322,7 +321,7 @@ static void *suspend_one(void *arg)
 {
 	struct one *one = arg;
 
-	go(&one->vf, VFIO_DEVICE_STATE_PRE_COPY_P2P, NULL);
+	vf_go(&one->vf, VFIO_DEVICE_STATE_PRE_COPY_P2P, NULL);
 	return NULL;
 }
 
@@ -330,7 +329,7 @@ static void *save_one(void *arg)
 {
 	struct one *one = arg;
 
-	go(&one->vf, VFIO_DEVICE_STATE_STOP_COPY, NULL);
+	vf_go(&one->vf, VFIO_DEVICE_STATE_STOP_COPY, NULL);
 	return NULL;
 }
 
@@ -375,7 +374,7 @@ static void together(void *(*step)(void *one), int count)
 		if (pthread_create(&ones[i].thread, NULL, step, &ones[i]))
 			die("no thread");
 	for (i = 0; i < count; i++)
-		await_thread(ones[i].thread, "a VF", 300);
+		await_thread(ones[i].thread, "a VF", PATIENCE);
 }
 
 static void precopy(int count)
@@ -385,7 +384,7 @@ static void precopy(int count)
 	for (i = 0; i < count; i++) {
 		struct one *one = &ones[i];
 
-		go(&one->vf, VFIO_DEVICE_STATE_PRE_COPY, &one->fd);
+		vf_go(&one->vf, VFIO_DEVICE_STATE_PRE_COPY, &one->fd);
 		one->len = must(read(one->fd, one->data, sizeof(one->data)));
 	}
 }
@@ -398,11 +397,11 @@ static long long load(int count)
 
 	for (i = 0; i < count; i++) {
 		close(ones[i].fd);
-		go(&ones[i].vf, VFIO_DEVICE_STATE_RESUMING, &ones[i].fd);
+		vf_go(&ones[i].vf, VFIO_DEVICE_STATE_RESUMING, &ones[i].fd);
 	}
-	took = now();
+	took = now_ns();
 	together(load_one, count);
-	took = now() - took;
+	took = now_ns() - took;
 	for (i = 0; i < count; i++) {
 		close(ones[i].fd);
 		vf_reset(&ones[i].vf);
@@ -417,26 +416,26 @@ static void measure_scale_of(int count)
 	/* A thread for each VF. */
 	precopy(count);
 	events_clear();
-	out_ns = now();
+	out_ns = now_ns();
 	together(move_out_one, count);
-	out_ns = now() - out_ns;
-	busy_ns = command_ns("");
+	out_ns = now_ns() - out_ns;
+	busy_ns = commands_sent().all_ns;
 	in_ns = load(count);
 
 	/* One thread for all: state by state, then it reads. */
 	precopy(count);
-	thread_ns = now();
+	thread_ns = now_ns();
 	each(suspend_one, count);
 	each(save_one, count);
 	each(read_one, count);
-	thread_ns = now() - thread_ns;
+	thread_ns = now_ns() - thread_ns;
 	load(count);
 
 	/* VF by VF. */
 	precopy(count);
-	single_ns = now();
+	single_ns = now_ns();
 	each(move_out_one, count);
-	single_ns = now() - single_ns;
+	single_ns = now_ns() - single_ns;
 	load(count);
 
 	printf("@ scale");
@@ -529,7 +528,7 @@ static double read_time(const char *bdf)
 		});
 		nvme_ring(&n, q);
 		while (!req->done) {
-			if (!vf_irq_pending(&vf, q->vector, 60000))
+			if (!vf_irq_pending(&vf, q->vector, 1000 * PATIENCE))
 				die("no interrupt");
 			nvme_reap(&n, q);
 		}

@@ -169,15 +169,6 @@ struct attempt {
 	int		fd;
 };
 
-static void set_state(struct vf *vf, unsigned int state, int *fd)
-{
-	int ret = vf_set_state(vf, state, fd);
-
-	if (ret)
-		die("%s: no way to state %u: %s", vf->bdf, state,
-		    strerror(-ret));
-}
-
 static void await_save(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
@@ -203,22 +194,22 @@ static void finish_work(struct nvme *n)
 /* To where the attempt begins, from wherever the last one ended. */
 static void go_back(struct attempt *a)
 {
-	set_state(a->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	vf_go(a->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 	close(a->fd);
 	if (a->n) {
 		finish_work(a->n);
 		leave_work(a->n);
 	}
 	if (a->saved) {
-		set_state(a->vf, VFIO_DEVICE_STATE_STOP_COPY, &a->fd);
+		vf_go(a->vf, VFIO_DEVICE_STATE_STOP_COPY, &a->fd);
 		await_save(a->fd);
-		set_state(a->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_go(a->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		close(a->fd);
 	}
 	/* The estimate is that of a VF which runs. */
 	if (a->estimate)
-		set_state(a->vf, VFIO_DEVICE_STATE_PRE_COPY, &a->fd);
-	set_state(a->vf, a->from, a->estimate ? NULL : &a->fd);
+		vf_go(a->vf, VFIO_DEVICE_STATE_PRE_COPY, &a->fd);
+	vf_go(a->vf, a->from, a->estimate ? NULL : &a->fd);
 }
 
 /* Fails each allocation of @call in turn; returns how many there were. */
@@ -306,7 +297,7 @@ TEST_F(memory, arcs)
 	}
 	EXPECT_LT(30, count);
 
-	set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	vf_go(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 	finish_work(n);
 	guest_move(n, &self->vf[1]);
 	io_check(n);
@@ -319,7 +310,7 @@ static void reset_and_resume(struct attempt *a)
 	if (vf_get_state(a->vf) != VFIO_DEVICE_STATE_RUNNING)
 		vf_reset(a->vf);
 	close(a->fd);
-	set_state(a->vf, a->from, &a->fd);
+	vf_go(a->vf, a->from, &a->fd);
 }
 
 static int write_all(struct attempt *a)
@@ -440,11 +431,11 @@ TEST_F(memory, save_data)
 	for (i = 1; i; i++) {
 		leave_work(n);
 		guest_suspend(n);
-		set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_go(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		images = vf_images();
 
 		workers(i);
-		set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+		vf_go(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 		await_save(fd);
 		count = workers(0);
 		ret = stream_read(&s, fd, PAGE);
@@ -453,9 +444,9 @@ TEST_F(memory, save_data)
 		failed += !!ret;
 		free(s.data);
 
-		set_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_go(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		EXPECT_EQ(images + !ret, vf_images());
-		set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		vf_go(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		EXPECT_EQ(images, vf_images());
 		close(fd);
 		finish_work(n);
@@ -548,9 +539,9 @@ TEST_F(memory, held_open)
 	ASSERT_EQ(0, vf_images());
 	ASSERT_TRUE(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, LARGE));
 	for (i = 0; i < 180; i++) {
-		set_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fds[i]);
+		vf_go(vf, VFIO_DEVICE_STATE_PRE_COPY, &fds[i]);
 		EXPECT_EQ(1, vf_images());
-		set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		vf_go(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		EXPECT_EQ(0, vf_images());
 	}
 
@@ -558,7 +549,7 @@ TEST_F(memory, held_open)
 	memcpy(header, self->blank.data, sizeof(header));
 	state->length = LARGE;
 	for (; i < 200; i++) {
-		set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fds[i]);
+		vf_go(vf, VFIO_DEVICE_STATE_RESUMING, &fds[i]);
 		EXPECT_EQ(0, vf_images());
 		EXPECT_EQ(sizeof(header), write(fds[i], header, sizeof(header)));
 		EXPECT_EQ(1, vf_images());
@@ -625,14 +616,14 @@ TEST_F(memory, charged)
 	if (!pid) {
 		if (sysfs_write(CGROUP "/cgroup.procs", "0"))
 			die("not in the cgroup");
-		set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+		vf_go(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 		await_save(fd);
 		if (!is_charged(LARGE, 2 * LARGE))
 			die("in STOP_COPY");
-		set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_go(vf, VFIO_DEVICE_STATE_STOP, NULL);
 		if (!is_charged(LARGE, 2 * LARGE))
 			die("saved");
-		set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		vf_go(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		if (!is_charged(0, PAGE))
 			die("in RUNNING");
 		_exit(0);

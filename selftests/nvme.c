@@ -55,11 +55,9 @@ void guest_open(struct nvme *n, struct vf *vf, unsigned int count,
 
 static void set_state(struct vf *vf, unsigned int state, int *data_fd)
 {
-	int ret = vf_set_state(vf, state, data_fd);
-
-	if (ret || vf_get_state(vf) != (int)state)
-		die("%s: cannot go to state %u: %s", vf->bdf, state,
-		    strerror(-ret));
+	vf_go(vf, state, data_fd);
+	if (vf_get_state(vf) != (int)state)
+		die("%s is not in state %u", vf->bdf, state);
 }
 
 void guest_freeze(struct nvme *n)

@@ -657,6 +657,15 @@ int vf_set_state(struct vf *vf, unsigned int state, int *data_fd)
 	return ret;
 }
 
+void vf_go(struct vf *vf, unsigned int state, int *data_fd)
+{
+	int ret = vf_set_state(vf, state, data_fd);
+
+	if (ret)
+		die("%s: cannot go to state %u: %s", vf->bdf, state,
+		    strerror(-ret));
+}
+
 unsigned int vf_images(void)
 {
 	FILE *f = fopen("/proc/vmallocinfo", "r");
@@ -751,12 +760,17 @@ __u32 crc32c(const void *data, size_t len)
 	return ~crc;
 }
 
-long long now_ms(void)
+long long now_ns(void)
 {
 	struct timespec now;
 
 	must(clock_gettime(CLOCK_MONOTONIC, &now));
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+long long now_ms(void)
+{
+	return now_ns() / 1000000;
 }
 
 #define TICK_MS		100

@@ -171,6 +171,8 @@ long long vf_mig_data_size(struct vf *vf);	/* or -errno */
 int vf_get_state(struct vf *vf);
 /* @data_fd may be NULL where the arc makes none; it is -1 if there is none. */
 int vf_set_state(struct vf *vf, unsigned int state, int *data_fd);
+/* The same, where it has to go well. */
+void vf_go(struct vf *vf, unsigned int state, int *data_fd);
 
 /* How many states the driver holds in memory, of all VFs. */
 unsigned int vf_images(void);
@@ -184,6 +186,7 @@ int stream_write(const struct stream *s, int fd, size_t chunk);
 int stream_touch(int fd);
 __u32 crc32c(const void *data, size_t len);
 
+long long now_ns(void);
 long long now_ms(void);
 /*
  * Without the time for which no program got to run, because all of the machine stood
