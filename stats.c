@@ -53,7 +53,7 @@ void nvmevf_stats_arc(struct pci_dev *pdev, unsigned int from, unsigned int to,
 	if (!stats)
 		return;
 
-	guard(spinlock)(&stats->lock);
+	spin_lock(&stats->lock);
 	if (from == VFIO_DEVICE_STATE_RUNNING) {
 		stats->migrations++;
 		stats->arcs = 0;
@@ -68,6 +68,7 @@ void nvmevf_stats_arc(struct pci_dev *pdev, unsigned int from, unsigned int to,
 	};
 	if (error)
 		stats->failed_arcs++;
+	spin_unlock(&stats->lock);
 }
 
 /**
@@ -93,7 +94,7 @@ void nvmevf_stats_command(struct pci_dev *pdev, u8 opcode, int error,
 			return;
 	command = &stats->command[i];
 
-	guard(spinlock)(&stats->lock);
+	spin_lock(&stats->lock);
 	command->sent++;
 	command->last_ns = duration_ns;
 	command->longest_ns = max(command->longest_ns, duration_ns);
@@ -102,6 +103,7 @@ void nvmevf_stats_command(struct pci_dev *pdev, u8 opcode, int error,
 		command->error = error;
 		command->status = status;
 	}
+	spin_unlock(&stats->lock);
 }
 
 /**
@@ -119,7 +121,7 @@ void nvmevf_stats_data(struct pci_dev *pdev, int rw, u64 bytes, int error)
 	if (!stats)
 		return;
 
-	guard(spinlock)(&stats->lock);
+	spin_lock(&stats->lock);
 	data = &stats->data[rw];
 	data->last = ktime_get();
 	if (!data->calls++)
@@ -127,6 +129,7 @@ void nvmevf_stats_data(struct pci_dev *pdev, int rw, u64 bytes, int error)
 	data->bytes += bytes;
 	if (error)
 		data->error = error;
+	spin_unlock(&stats->lock);
 }
 
 /**
@@ -140,8 +143,9 @@ void nvmevf_stats_reset(struct pci_dev *pdev)
 	if (!stats)
 		return;
 
-	guard(spinlock)(&stats->lock);
+	spin_lock(&stats->lock);
 	stats->resets++;
+	spin_unlock(&stats->lock);
 }
 
 static u64 nvmevf_us(u64 ns)
@@ -169,7 +173,7 @@ static int nvmevf_stats_file_show(struct seq_file *m, void *unused)
 	char name[32];
 	u64 i;
 
-	guard(spinlock)(&stats->lock);
+	spin_lock(&stats->lock);
 
 	seq_printf(m, "migrations %llu, failed arcs %llu, resets %llu\n",
 		   stats->migrations, stats->failed_arcs, stats->resets);
@@ -203,6 +207,8 @@ static int nvmevf_stats_file_show(struct seq_file *m, void *unused)
 			   nvmevf_us(command->longest_ns), command->sent,
 			   command->failed, command->error, command->status);
 	}
+
+	spin_unlock(&stats->lock);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(nvmevf_stats_file);
