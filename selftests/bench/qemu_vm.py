@@ -6,8 +6,10 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
+import traceback
 
 # The nested machines are emulated; only something that hangs takes this long.
 PATIENCE = 300
@@ -317,6 +319,35 @@ def autopsy(vms):
 
 def receiver(name, vfs, multifd=False):
     return Vm(name, vfs, "-incoming", "defer", multifd=multifd)
+
+
+vms = []        # all that were started
+
+
+def start(vm):
+    """Connects to @vm, which is to end with the test, and returns it."""
+    vms.append(vm)
+    vm.connect()
+    return vm
+
+
+def run(name, test, verdict="#"):
+    """Prints as TAP what becomes of @test(), and exits. @verdict comes before why it failed."""
+    failed = False
+    print("TAP version 13\n1..1", flush=True)
+    try:
+        test()
+    except (Failure, OSError, LookupError, ValueError) as failure:
+        failed = True
+        if not isinstance(failure, Failure):
+            traceback.print_exc(file=sys.stdout)
+        autopsy(vms[-2:])
+        print(f"{verdict} {failure}", flush=True)
+    finally:
+        for vm in vms:
+            vm.stop()
+    print(f"{'not ' * failed}ok 1 {name}")
+    sys.exit(failed)
 
 
 class Trace:
