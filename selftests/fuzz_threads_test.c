@@ -684,7 +684,7 @@ TEST_F_TIMEOUT(fuzz_threads, all_at_once, 1000000)
 	report();
 	printf("# %lu steps of %u threads in %lld s, %lu rounds\n", fuzz.steps,
 	       WORKERS + 1, (fuzz_now_us() - began) / 1000000, fuzz.round);
-	printf("# soak: steps=%lu migrations=%lu lost=0 corrupted=0 longest_step_ms=%lld\n",
+	printf("# soak: steps=%lu migrations=%lu longest_step_ms=%lld\n",
 	       fuzz.steps, 2 * fuzz.round,
 	       fuzz_longest_us(fuzz.worker[0].kinds) / 1000);
 }

@@ -185,7 +185,7 @@ TEST_F_TIMEOUT(soak, migrations, 3600)
 	       self->attempts[SUCCEEDS], self->attempts[CANCELLED],
 	       self->attempts[ROLLED_BACK], self->attempts[TARGET_FAILS]);
 	/* Whatever is corrupt ends the test at once. */
-	printf("ios=%lu in_flight=%lu lost=%lu corrupted=0 longest_stall_ms=%lld\n",
+	printf("ios=%lu in_flight=%lu lost=%lu longest_stall_ms=%lld\n",
 	       ios, self->in_flight, lost, self->longest_ms);
 }
 
