@@ -673,7 +673,7 @@ unsigned int vf_images(void)
 	char line[512];
 
 	if (!f)
-		return 0;
+		die("/proc/vmallocinfo: %s", strerror(errno));
 	while (fgets(line, sizeof(line), f))
 		count += !!strstr(line, "nvmevf_");
 	fclose(f);
