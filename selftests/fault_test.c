@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
-#include <sys/prctl.h>
 
 #include "kselftest_harness.h"
 #include "../stream.h"
@@ -260,7 +259,7 @@ TEST_F(fault, slow_save)
 		} else {
 			ASSERT_EQ(0, fcntl(pfd.fd, F_SETFL, 0));
 			if (!must(fork())) {
-				usleep(SLOW_MS * 1000 / 4);
+				point_await_reader();
 				go_on(from);
 				_exit(0);
 			}
@@ -294,18 +293,14 @@ TEST_F(fault, interrupted_read)
 	must(sigaction(SIGUSR1, &action, NULL));
 	fd = held_stop_copy(n->vf);
 	pid = must(fork());
-	if (!pid)
-		must(prctl(PR_SET_PDEATHSIG, SIGKILL));
-	/* Once is not enough: it may come before the read(). */
-	while (!pid) {
-		usleep(SLOW_MS * 1000 / 4);
-		kill(getppid(), SIGUSR1);
+	if (!pid) {
+		point_await_reader();
+		must(kill(getppid(), SIGUSR1));
+		_exit(0);
 	}
 	EXPECT_EQ(-1, read(fd, &byte, 1));
 	EXPECT_EQ(EINTR, errno);
-	must(kill(pid, SIGKILL));
-	while (waitpid(pid, NULL, 0) != pid)
-		ASSERT_EQ(EINTR, errno);
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
 	go_on(n->vf);
 	EXPECT_EQ(0, stream_read(&s, fd, 4096));
 	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));

@@ -101,9 +101,9 @@ static const char *function_of(enum vf_command command)
 	}
 }
 
-unsigned int point_under_way(enum vf_command command)
+/* How many threads, of whatever process, have both functions on their stacks. */
+static unsigned int sleepers(const char *function, const char *other)
 {
-	const char *function = function_of(command);
 	unsigned int count = 0;
 	char *text = NULL;
 	size_t i, room = 0;
@@ -118,12 +118,28 @@ unsigned int point_under_way(enum vf_command command)
 			continue;
 		if (getdelim(&text, &room, '\0', file) > 0)
 			count += strstr(text, function) &&
-				 strstr(text, "blk_execute_rq");
+				 strstr(text, other);
 		fclose(file);
 	}
 	free(text);
 	globfree(&tasks);
 	return count;
+}
+
+unsigned int point_under_way(enum vf_command command)
+{
+	return sleepers(function_of(command), "blk_execute_rq");
+}
+
+void point_await_reader(void)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+
+	while (!sleepers("nvmevf_stream_read", "vfs_read")) {
+		if (time(NULL) > deadline)
+			die("nobody waits for the state");
+		usleep(1000);
+	}
 }
 
 void point_await(enum vf_command command, unsigned int count)

@@ -35,6 +35,8 @@ bool point_is_running(const struct point *point);
 unsigned int point_under_way(enum vf_command command);
 /* Dies if there are never so many. */
 void point_await(enum vf_command command, unsigned int count);
+/* Until a thread, of whatever process, sleeps in read() of a data_fd. */
+void point_await_reader(void);
 
 /* A VF at a point. */
 struct at {
