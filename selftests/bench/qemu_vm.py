@@ -273,6 +273,26 @@ class Vm(Guest):
             time.sleep(0.05)
 
 
+class SlottedVm(Vm):
+    """Its VFs, 2 at most, are in slots, so that they can be unplugged."""
+
+    args = ("-device", "pcie-root-port,id=slot0,chassis=1",
+            "-device", "pcie-root-port,id=slot1,chassis=2")
+
+    def device(self, number, vf):
+        return f"{super().device(number, vf)},bus=slot{number},id=vf{number}"
+
+    def plug(self, number, vf):
+        properties = dict(item.split("=") for item in self.device(number, vf).split(","))
+        self.execute("device_add", driver="vfio-pci", **properties)
+
+    def unplug(self, number):
+        self.execute("device_del", id=f"vf{number}")
+        self.wait_for(lambda: all(device["name"] != f"vf{number}" for device in
+                                  self.execute("qom-list", path="/machine/peripheral")),
+                      "the guest giving the VF back")
+
+
 class Peer:
     """The other one of two hosts. They exchange lines."""
 
