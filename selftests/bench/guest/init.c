@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The guest's init: loads the modules that /modules lists, waits for the NVMe
- * namespace, and runs ioload on 4096 of its blocks; its arguments may name another
- * program, another number, and a parameter for nvme-core. The console (ttyS0) is
- * left to the kernel's messages; commands and reports go through ttyS1.
+ * namespace or a virtio disk, and runs ioload on 4096 of its blocks; its arguments
+ * may name another program, another number, and a parameter for nvme-core. The
+ * console (ttyS0) is left to the kernel's messages; commands and reports go through
+ * ttyS1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +59,10 @@ int main(int argc, char **argv)
 {
 	const char *load = argc > 1 ? argv[1] : "/ioload";
 	const char *blocks = argc > 2 ? argv[2] : "4096";
-	char device[] = "/dev/nvme0n1";
+	static const char *const devices[] = {
+		"/dev/nvme0n1", "/dev/nvme1n1", "/dev/nvme2n1", "/dev/nvme3n1", "/dev/vda",
+	};
+	const char *device = devices[0];
 
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
 	mount("proc", "/proc", "proc", 0, NULL);
@@ -72,7 +76,7 @@ int main(int argc, char **argv)
 	 */
 	for (int i = 0; i < 1200 && access(device, F_OK); i++) {
 		usleep(25 * 1000);
-		device[strlen("/dev/nvme")] = '0' + i % 4;
+		device = devices[i % 5];
 	}
 	if (!fork()) {
 		execl(load, load, device, "0x2000000", blocks, NULL);
