@@ -85,7 +85,7 @@ static struct {
 	unsigned long	seed, step, steps;
 	struct model	vf[VFS];
 	struct nvme	n;
-	struct model	*home;		/* where the guest runs */
+	struct model	*home, *last;	/* where the guest runs, or ran */
 	__u64		life, lives;	/* the guest's, 0: it is dead */
 	struct pf	pf;
 	bool		pf_bound;
@@ -413,9 +413,10 @@ static void resume_guest(struct model *v)
 	struct nvme *n = &fuzz.n;
 	struct nvme_queue *q;
 
-	fuzz.moves += n->vf != &v->vf;
+	fuzz.moves += fuzz.last != v;
 	n->vf = &v->vf;
 	fuzz.home = v;
+	fuzz.last = v;
 	fuzz.life = ++fuzz.lives;
 	v->life = fuzz.life;
 	/* A doorbell that was rung after SAVE_DATA is not in the state. */
@@ -509,9 +510,8 @@ static unsigned int usual_state(const struct model *v)
 	}
 }
 
-static void step_state(struct model *v)
+static void go_to(struct model *v, unsigned int target)
 {
-	unsigned int target = one_in(3) ? below(STATES + 1) : usual_state(v);
 	bool resumes;
 	int fd, ret;
 
@@ -533,6 +533,11 @@ static void step_state(struct model *v)
 	expect(v->data.there && v->data.fresh, fd >= 0, "has data_fd");
 	if (fd >= 0)
 		v->data.fd = fd;
+}
+
+static void step_state(struct model *v)
+{
+	go_to(v, one_in(3) ? below(STATES + 1) : usual_state(v));
 }
 
 /* A stream was read to its end. */
@@ -613,16 +618,24 @@ static void step_read(struct model *v)
 	}
 }
 
+/* With what a suspended guest can go on, or NULL. */
+static const struct saved *guest_stream(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(fuzz.saved) && fuzz.life && !fuzz.home; i++)
+		if (fuzz.saved[i].life == fuzz.life)
+			return &fuzz.saved[i];
+	return NULL;
+}
+
 /* What is to be written: a stream that was read, seldom as it was. */
 static void choose_stream(struct data *d)
 {
-	const struct saved *s = &fuzz.saved[below(ARRAY_SIZE(fuzz.saved))];
+	const struct saved *s = guest_stream() ?:
+				&fuzz.saved[below(ARRAY_SIZE(fuzz.saved))];
 	unsigned int at, i;
 
-	/* The guest would like to go on. */
-	for (i = 0; i < ARRAY_SIZE(fuzz.saved) && !fuzz.home; i++)
-		if (fuzz.life && fuzz.saved[i].life == fuzz.life)
-			s = &fuzz.saved[i];
 	if (!s->data) {
 		d->len = 100 + below(1000);
 		for (i = 0; i < d->len; i++)
@@ -877,10 +890,52 @@ static void step_guest(struct model *v)
 		n->vf = &v->vf;
 		nvme_start(n, 2, 8, 8);
 		fuzz.home = v;
+		fuzz.last = v;
 		fuzz.life = ++fuzz.lives;
-	v->life = fuzz.life;
+		v->life = fuzz.life;
 		fuzz.starts++;
 		note(" start");
+	}
+}
+
+/* Nothing more comes of it. */
+static bool is_over(const struct data *d)
+{
+	return d->error || d->fd < 0 || (d->pos && d->pos == d->len);
+}
+
+/*
+ * The next step on the guest's way to the other VF: by chance alone few would arrive.
+ * A guest that is lost begins anew.
+ */
+static void step_migrate(struct model *v)
+{
+	struct model *from = fuzz.last, *to = &fuzz.vf[from == fuzz.vf];
+
+	if (!fuzz.life) {
+		if (is_running(v->state) && !v->life)
+			step_guest(v);
+		else
+			step_reset(v);
+	} else if (to->life == fuzz.life) {
+		go_to(to, VFIO_DEVICE_STATE_RUNNING);
+	} else if (guest_stream()) {
+		if (to->state != VFIO_DEVICE_STATE_RESUMING)
+			go_to(to, VFIO_DEVICE_STATE_RESUMING);
+		else if (is_over(&to->data))
+			step_reset(to);
+		else
+			step_write(to);
+	} else if (from->life != fuzz.life) {
+		lose_guest();
+	} else if (from->state == VFIO_DEVICE_STATE_RESUMING) {
+		step_reset(from);
+	} else if (from->state != VFIO_DEVICE_STATE_STOP_COPY) {
+		go_to(from, VFIO_DEVICE_STATE_STOP_COPY);
+	} else if (is_over(&from->data)) {
+		go_to(from, VFIO_DEVICE_STATE_STOP);
+	} else {
+		step_read(from);
 	}
 }
 
@@ -968,6 +1023,7 @@ static struct fuzz_kind kinds[] = {
 	{ "info", 30 }, { "close", 20 }, { "dead fd", 40 }, { "size", 20 },
 	{ "reset", 5 }, { "FLR", 2 }, { "fault", 40 }, { "guest", 200 },
 	{ "poke", 40 }, { "reopen", 2 }, { "PF event", 3 }, { "online", 30 },
+	{ "migrate", 50 },
 	{}
 };
 
@@ -975,7 +1031,7 @@ static void (* const steps[])(struct model *v) = {
 	step_state, step_read, step_write, step_poll,
 	step_info, step_close, step_dead, step_size,
 	step_reset, step_flr, step_fault, step_guest,
-	step_poke, step_reopen, step_pf, step_online,
+	step_poke, step_reopen, step_pf, step_online, step_migrate,
 };
 
 static void one_step(void)
