@@ -56,6 +56,7 @@ static_assert(sizeof(struct nvmevf_image_head) <= PAGE_SIZE);
 struct nvmevf_image {
 	refcount_t	refs;
 	u32		state_size;
+	u32		room;		/* for a state, at least state_size */
 	void		*mem;
 };
 
@@ -180,6 +181,7 @@ struct nvmevf_image *nvmevf_image_alloc(u32 state_size)
 
 	refcount_set(&image->refs, 1);
 	image->state_size = state_size;
+	image->room = state_size;
 	image->mem = __vmalloc(PAGE_SIZE + nvmevf_stream_size(state_size),
 			       GFP_KERNEL_ACCOUNT | __GFP_ZERO |
 			       __GFP_NOWARN);
@@ -253,6 +255,13 @@ static void nvmevf_image_begin(struct nvmevf_image *image,
 		.state_record.type = cpu_to_le32(NVMEVF_RECORD_STATE),
 		.state_record.length = cpu_to_le64(image->state_size),
 	};
+}
+
+/* Of an image that has begun: all but the length of the state stays. */
+static void nvmevf_image_set_size(struct nvmevf_image *image, u32 state_size)
+{
+	image->state_size = state_size;
+	nvmevf_image_head(image)->state_record.length = cpu_to_le64(state_size);
 }
 
 static void nvmevf_image_finish(struct nvmevf_image *image)
@@ -565,10 +574,13 @@ static int nvmevf_stream_check_identity(struct nvmevf_stream *stream)
 	return 0;
 }
 
+/* The size in IDENTITY was an estimate, but most often there is room enough. */
 static int nvmevf_stream_make_room(struct nvmevf_stream *stream, u32 state_size)
 {
-	if (stream->image && stream->image->state_size == state_size)
+	if (stream->image && state_size <= stream->image->room) {
+		stream->image->state_size = state_size;
 		return 0;
+	}
 
 	nvmevf_image_put(stream->image);
 	stream->image = nvmevf_image_alloc(state_size);
@@ -933,19 +945,20 @@ struct file *nvmevf_stream_get_file(struct nvmevf_stream *stream)
 	return get_file(stream->filp);
 }
 
-/* The IDENTITY record may have been read, so it stays as it was. */
 static void nvmevf_stream_set_image(struct nvmevf_stream *stream,
 				    struct nvmevf_image *image,
 				    enum nvmevf_phase phase)
 {
 	guard(mutex)(&stream->lock);
 
-	nvmevf_image_begin(image, &stream->identity);
+	/* The IDENTITY record may have been read, so it stays as it was. */
+	if (stream->image != image) {
+		nvmevf_image_begin(image, &stream->identity);
+		nvmevf_image_put(stream->image);
+		stream->image = image;
+	}
 	if (phase == NVMEVF_SAVED)
 		nvmevf_image_finish(image);
-	if (stream->image != image)
-		nvmevf_image_put(stream->image);
-	stream->image = image;
 	nvmevf_stream_set_phase(stream, phase);
 }
 
@@ -954,7 +967,8 @@ static void nvmevf_stream_set_image(struct nvmevf_stream *stream,
  * @stream: open to read, not saving yet
  * @state_size: what QUERY_DATA_SIZE says, now that the VF is suspended
  *
- * SAVE_DATA runs in the background; read() and poll() wait for it.
+ * SAVE_DATA runs in the background; read() and poll() wait for it. Memory is
+ * needed only if the state is larger than the image that the stream began with.
  *
  * Context: Process context, may sleep, but not for the device.
  *
@@ -962,20 +976,36 @@ static void nvmevf_stream_set_image(struct nvmevf_stream *stream,
  */
 int nvmevf_stream_save(struct nvmevf_stream *stream, u32 state_size)
 {
-	struct nvmevf_image *image;
+	struct nvmevf_image *image = stream->image;
 
-	if (state_size != stream->image->state_size) {
+	if (state_size != image->state_size)
 		pci_dbg(stream->pdev, "%u bytes of state, not %u as before\n",
-			state_size, stream->image->state_size);
+			state_size, image->state_size);
+	if (state_size > image->room) {
 		image = nvmevf_image_alloc(state_size);
 		if (!image)
 			return -ENOMEM;
-		nvmevf_stream_set_image(stream, image, NVMEVF_SAVING);
 	} else {
-		nvmevf_stream_set_image(stream, stream->image, NVMEVF_SAVING);
+		/* A reader may be at the IDENTITY record, which this leaves. */
+		nvmevf_image_set_size(image, state_size);
 	}
+
+	nvmevf_stream_set_image(stream, image, NVMEVF_SAVING);
 	schedule_work(&stream->save_work);
 	return 0;
+}
+
+/**
+ * nvmevf_stream_state_size() - How large the state of an open stream is
+ * @stream: open to read
+ *
+ * Context: Process context. The caller keeps the stream from being closed.
+ *
+ * Return: bytes.
+ */
+u32 nvmevf_stream_state_size(const struct nvmevf_stream *stream)
+{
+	return stream->image->state_size;
 }
 
 /**

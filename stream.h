@@ -77,6 +77,7 @@ nvmevf_stream_open_write(struct pci_dev *pdev,
 			 u32 max_state_size);
 struct file *nvmevf_stream_get_file(struct nvmevf_stream *stream);
 int nvmevf_stream_save(struct nvmevf_stream *stream, u32 state_size);
+u32 nvmevf_stream_state_size(const struct nvmevf_stream *stream);
 void nvmevf_stream_save_again(struct nvmevf_stream *stream,
 			      struct nvmevf_image *image);
 int nvmevf_stream_loaded(struct nvmevf_stream *stream);
