@@ -46,10 +46,14 @@ struct nvmevf_device {
 	/* The PF's, when the VF was suspended. */
 	u64 epoch;
 
-	/* Protects reset, and stream together with state_mutex; innermost. */
+	/* Protects the rest, and stream together with state_mutex; innermost. */
 	spinlock_t reset_lock;
+	/* A reset is under way. */
+	bool resetting;
 	/* There was a reset that mig_state does not reflect yet. */
 	bool reset;
+	/* The last reset did not make the VF run. */
+	bool stuck;
 
 	struct nvmevf_stats stats;
 };
@@ -99,12 +103,13 @@ static void nvmevf_forget_saved(struct nvmevf_device *nvmevf)
 
 static void nvmevf_state_lock(struct nvmevf_device *nvmevf)
 {
-	bool reset;
+	bool reset, stuck;
 
 	mutex_lock(&nvmevf->state_mutex);
 
 	spin_lock(&nvmevf->reset_lock);
 	reset = nvmevf->reset;
+	stuck = nvmevf->stuck;
 	nvmevf->reset = false;
 	spin_unlock(&nvmevf->reset_lock);
 	if (!reset)
@@ -114,7 +119,8 @@ static void nvmevf_state_lock(struct nvmevf_device *nvmevf)
 		nvmevf->mig_state);
 	nvmevf_close_stream(nvmevf, NULL);
 	nvmevf_forget_saved(nvmevf);
-	nvmevf->mig_state = VFIO_DEVICE_STATE_RUNNING;
+	nvmevf->mig_state = stuck ? VFIO_DEVICE_STATE_ERROR :
+				    VFIO_DEVICE_STATE_RUNNING;
 }
 
 static void nvmevf_state_unlock(struct nvmevf_device *nvmevf)
@@ -125,6 +131,7 @@ static void nvmevf_state_unlock(struct nvmevf_device *nvmevf)
 static int nvmevf_suspend(struct nvmevf_device *nvmevf)
 {
 	struct pci_dev *pdev = nvmevf->core_device.pdev;
+	bool reset;
 	int ret;
 
 	ret = nvme_vf_epoch(pdev, &nvmevf->epoch);
@@ -138,16 +145,23 @@ static int nvmevf_suspend(struct nvmevf_device *nvmevf)
 	if (ret)
 		return ret;
 
-	/*
-	 * A reset that came before the command was carried out left the VF
-	 * suspended, and the state will be RUNNING.
-	 */
-	if (READ_ONCE(nvmevf->reset)) {
-		nvmevf_cmd_resume(pdev);
-		return -EAGAIN;
-	}
+	spin_lock(&nvmevf->reset_lock);
+	reset = nvmevf->reset || nvmevf->resetting;
+	spin_unlock(&nvmevf->reset_lock);
+	if (!reset)
+		return 0;
 
-	return 0;
+	/*
+	 * If the command was carried out after a reset, maybe one that is not
+	 * over yet, it left the VF suspended, and the state will be RUNNING.
+	 */
+	if (nvmevf_cmd_resume(pdev)) {
+		pci_err(pdev, "suspended in spite of a reset: reset it again\n");
+		spin_lock(&nvmevf->reset_lock);
+		nvmevf->stuck = true;
+		spin_unlock(&nvmevf->reset_lock);
+	}
+	return -EAGAIN;
 }
 
 static int nvmevf_resume(struct nvmevf_device *nvmevf)
@@ -631,16 +645,31 @@ static void nvmevf_remove(struct pci_dev *pdev)
 	vfio_put_device(&core_device->vdev);
 }
 
+static struct nvmevf_device *nvmevf_from_pci(struct pci_dev *pdev)
+{
+	return container_of(dev_get_drvdata(&pdev->dev), struct nvmevf_device,
+			    core_device);
+}
+
+static void nvmevf_reset_prepare(struct pci_dev *pdev)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_pci(pdev);
+
+	spin_lock(&nvmevf->reset_lock);
+	nvmevf->resetting = true;
+	nvmevf->stuck = false;
+	spin_unlock(&nvmevf->reset_lock);
+}
+
 static void nvmevf_reset_done(struct pci_dev *pdev)
 {
-	struct nvmevf_device *nvmevf = container_of(dev_get_drvdata(&pdev->dev),
-						    struct nvmevf_device,
-						    core_device);
+	struct nvmevf_device *nvmevf = nvmevf_from_pci(pdev);
 
 	trace_nvmevf_reset(pdev);
 	nvmevf_stats_reset(pdev);
 
 	spin_lock(&nvmevf->reset_lock);
+	nvmevf->resetting = false;
 	nvmevf->reset = true;
 	if (nvmevf->stream)
 		nvmevf_stream_kill(nvmevf->stream);
@@ -648,6 +677,7 @@ static void nvmevf_reset_done(struct pci_dev *pdev)
 }
 
 static const struct pci_error_handlers nvmevf_err_handlers = {
+	.reset_prepare = nvmevf_reset_prepare,
 	.reset_done = nvmevf_reset_done,
 	.error_detected = vfio_pci_core_aer_err_detected,
 };

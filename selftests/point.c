@@ -101,8 +101,8 @@ static const char *function_of(enum vf_command command)
 	}
 }
 
-/* How many threads, of whatever process, have both functions on their stacks. */
-static unsigned int sleepers(const char *function, const char *other)
+unsigned int threads_in(const char *stacks, const char *function,
+			const char *callee)
 {
 	unsigned int count = 0;
 	char *text = NULL;
@@ -110,15 +110,16 @@ static unsigned int sleepers(const char *function, const char *other)
 	glob_t tasks;
 	FILE *file;
 
-	if (glob("/proc/[0-9]*/task/[0-9]*/stack", 0, NULL, &tasks))
-		die("no stacks in /proc");
+	/* Of a thread that has ended there is none. */
+	if (glob(stacks, 0, NULL, &tasks))
+		return 0;
 	for (i = 0; i < tasks.gl_pathc; i++) {
 		file = fopen(tasks.gl_pathv[i], "r");
 		if (!file)
 			continue;
 		if (getdelim(&text, &room, '\0', file) > 0)
 			count += strstr(text, function) &&
-				 strstr(text, other);
+				 strstr(text, callee);
 		fclose(file);
 	}
 	free(text);
@@ -128,14 +129,14 @@ static unsigned int sleepers(const char *function, const char *other)
 
 unsigned int point_under_way(enum vf_command command)
 {
-	return sleepers(function_of(command), "blk_execute_rq");
+	return threads_in(ALL_STACKS, function_of(command), "blk_execute_rq");
 }
 
 void point_await_reader(void)
 {
 	time_t deadline = time(NULL) + PATIENCE;
 
-	while (!sleepers("nvmevf_stream_read", "vfs_read")) {
+	while (!threads_in(ALL_STACKS, "nvmevf_stream_read", "vfs_read")) {
 		if (time(NULL) > deadline)
 			die("nobody waits for the state");
 		usleep(1000);

@@ -31,6 +31,11 @@ extern const unsigned int points_count;
 /* Does the guest run there? SUSPEND has not been answered yet. */
 bool point_is_running(const struct point *point);
 
+#define ALL_STACKS	"/proc/[0-9]*/task/[0-9]*/stack"
+
+/* How many of these threads are in both functions of the kernel. */
+unsigned int threads_in(const char *stacks, const char *function,
+			const char *callee);
 /* How many threads, of whatever process, sleep until such a command ends. */
 unsigned int point_under_way(enum vf_command command);
 /* Dies if there are never so many. */

@@ -4,9 +4,12 @@
 #include <poll.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/pci_regs.h>
+#include <sys/ioctl.h>
 
 #include "kselftest_harness.h"
 #include "nvme.h"
+#include "point.h"
 
 #define STATES	(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
 
@@ -148,6 +151,79 @@ TEST_F(state, data_size)
 	EXPECT_LE(s.len, busy);
 	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	EXPECT_LT(0, vf_mig_data_size(&self->vf));
+}
+
+struct reset {
+	struct vf	*vf;
+	pthread_t	thread;
+	pid_t		tid;
+	bool		over;
+};
+
+static void *reset(void *arg)
+{
+	struct reset *r = arg;
+
+	__atomic_store_n(&r->tid, gettid(), __ATOMIC_RELEASE);
+	must(ioctl(r->vf->fd, VFIO_DEVICE_RESET));
+	__atomic_store_n(&r->over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Returns in the middle of it, or after it if the machine is slow. */
+static void reset_begin(struct reset *r, struct vf *vf)
+{
+	char path[64];
+	pid_t tid;
+
+	*r = (struct reset){ .vf = vf };
+	if (pthread_create(&r->thread, NULL, reset, r))
+		die("no thread");
+	while (!(tid = __atomic_load_n(&r->tid, __ATOMIC_ACQUIRE)))
+		;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stack", tid);
+	while (!__atomic_load_n(&r->over, __ATOMIC_ACQUIRE) &&
+	       !threads_in(path, "pcie_flr", "msleep"))
+		;
+}
+
+/*
+ * Most controllers get a tenth of a second to come out of a reset. A SUSPEND in that
+ * time must not outlast it, or else the VF stands still while its state is RUNNING.
+ */
+TEST_F(state, suspend_while_reset)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+	bool in_time = false;
+	struct reset r;
+	__u16 status;
+	int ret;
+
+	vf_config_read(&self->vf, PCI_STATUS, &status, sizeof(status));
+	if (status & PCI_STATUS_IMM_READY)
+		SKIP(return, "the VF is ready at once after a reset");
+
+	while (!in_time) {
+		ASSERT_GT(deadline, time(NULL));
+		nvme_start(&self->n, NVME_QUEUES, 8, 8);
+		reset_begin(&r, &self->vf);
+		ret = vf_set_state(&self->vf, VFIO_DEVICE_STATE_RUNNING_P2P,
+				   NULL);
+		await_thread(r.thread, "a reset", PATIENCE);
+		vf_reset_done(&self->vf);
+
+		/* If the machine is slow, it is over before SUSPEND begins. */
+		in_time = ret;
+		if (in_time)
+			ASSERT_EQ(-EAGAIN, ret);
+		EXPECT_EQ(ret ? VFIO_DEVICE_STATE_RUNNING :
+			  VFIO_DEVICE_STATE_RUNNING_P2P,
+			  vf_get_state(&self->vf));
+		ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_RUNNING,
+					  NULL));
+		guest_restart(&self->n);
+		io_check(&self->n);
+	}
 }
 
 TEST_F(state, data_fd_for_reading)

@@ -144,6 +144,26 @@ TEST_F(vf_event, reset)
 	}
 }
 
+/* A SUSPEND that comes after a reset, and that the controller does not take back. */
+TEST_F(vf_event, suspended_for_good)
+{
+	const struct point *p = points;
+	struct at at;
+
+	while (p->command != VF_SUSPEND)
+		p++;
+	point_reach(&at, p, &self->vf, &self->good);
+	vf_reset(&self->vf);
+	ASSERT_TRUE(vf_fault_once(self->bdf, VF_RESUME, VF_FAULT_STATUS, 0x6));
+	point_answer(&at);
+	EXPECT_EQ(-EAGAIN, point_leave(&at, BOUND));
+	EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(&self->vf));
+
+	vf_reset(&self->vf);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+	start_anew(&self->n);
+}
+
 static const enum file {
 	DEVICE, GROUP, IOMMU, BAR, DATA, FILES
 } orders[][FILES] = {
