@@ -487,11 +487,15 @@ static int nvmevf_get_data_size(struct vfio_device *core_vdev,
 				unsigned long *stop_copy_length)
 {
 	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+	int ret = 0;
 	u32 size;
-	int ret;
 
 	nvmevf_state_lock(nvmevf);
-	ret = nvmevf_state_size(nvmevf, &size);
+	/* SAVE_DATA disabled the VF, which has nothing to be asked for now. */
+	if (nvmevf->mig_state == VFIO_DEVICE_STATE_STOP_COPY)
+		size = nvmevf_stream_state_size(nvmevf->stream);
+	else
+		ret = nvmevf_state_size(nvmevf, &size);
 	nvmevf_state_unlock(nvmevf);
 	if (ret)
 		return ret;

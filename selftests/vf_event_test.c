@@ -438,6 +438,7 @@ TEST_F(vf_event, stall)
 	struct vf *vf = &self->vf;
 	unsigned char buf[400];
 	struct stall stall;
+	long long size;
 	struct pollfd pfd;
 	struct pf pf;
 	unsigned int i;
@@ -461,7 +462,10 @@ TEST_F(vf_event, stall)
 		pfd = (struct pollfd){ fd, writing ? POLLOUT : POLLIN };
 		EXPECT_EQ(1, poll(&pfd, 1, 0));
 		EXPECT_EQ(place->state, vf_get_state(vf));
-		EXPECT_LT(0, vf_mig_data_size(vf));
+		size = vf_mig_data_size(vf);
+		EXPECT_LT(0, size);
+		if (place->state == VFIO_DEVICE_STATE_STOP_COPY)
+			EXPECT_EQ((long long)good->len, size);
 
 		switch (action) {
 		case NEXT_STATE:
