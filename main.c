@@ -297,9 +297,9 @@ static int nvmevf_open_write(struct nvmevf_device *nvmevf)
 	return 0;
 }
 
-#define ARC(cur, new)	((cur) << 8 | (new))
+#define NVMEVF_ARC_OF(cur, new)	((cur) << 8 | (new))
 #define NVMEVF_ARC(cur, new)	\
-	ARC(VFIO_DEVICE_STATE_##cur, VFIO_DEVICE_STATE_##new)
+	NVMEVF_ARC_OF(VFIO_DEVICE_STATE_##cur, VFIO_DEVICE_STATE_##new)
 
 /* Goes along one arc. Returns the data_fd's file where the arc opens one. */
 static struct file *nvmevf_step(struct nvmevf_device *nvmevf,
@@ -308,7 +308,7 @@ static struct file *nvmevf_step(struct nvmevf_device *nvmevf,
 	u32 size;
 	int ret;
 
-	switch (ARC(nvmevf->mig_state, new)) {
+	switch (NVMEVF_ARC_OF(nvmevf->mig_state, new)) {
 	case NVMEVF_ARC(RUNNING, RUNNING_P2P):
 	case NVMEVF_ARC(PRE_COPY, PRE_COPY_P2P):
 		ret = nvmevf_suspend(nvmevf);
@@ -382,7 +382,7 @@ static bool nvmevf_is_running(enum vfio_device_mig_state state)
 	       state == VFIO_DEVICE_STATE_PRE_COPY;
 }
 
-/* Whether the PF still stands by what it was told since the VF was suspended. */
+/* -ENODEV if the PF was reset or bound anew since it suspended the VF. */
 static int nvmevf_check_epoch(struct nvmevf_device *nvmevf)
 {
 	u64 epoch;
@@ -397,7 +397,7 @@ static int nvmevf_check_epoch(struct nvmevf_device *nvmevf)
 	return epoch == nvmevf->epoch ? 0 : -ENODEV;
 }
 
-/* Whether a failed arc leaves it open what the VF does now. */
+/* True if, after a failed arc, nobody knows what the VF does. */
 static bool nvmevf_is_lost(struct nvmevf_device *nvmevf,
 			   enum vfio_device_mig_state next, int error)
 {
@@ -406,7 +406,7 @@ static bool nvmevf_is_lost(struct nvmevf_device *nvmevf,
 	return error == -ECANCELED || error == -ENODEV;
 }
 
-/* For those who look at it from outside. */
+/* Trace and count an arc. */
 static void nvmevf_note_arc(struct nvmevf_device *nvmevf,
 			    enum vfio_device_mig_state next, int error,
 			    ktime_t began)
