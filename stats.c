@@ -36,6 +36,26 @@ static const struct {
 	{ nvme_vf_load_data,		"LOAD_DATA" },
 };
 
+static struct nvmevf_stats_trip *nvmevf_stats_trip(struct nvmevf_stats *stats)
+{
+	return &stats->trip[stats->now];
+}
+
+static struct nvmevf_stats_trip *
+nvmevf_stats_last_migration(struct nvmevf_stats *stats)
+{
+	return nvmevf_stats_trip(stats)->migration ? nvmevf_stats_trip(stats) :
+						     &stats->trip[!stats->now];
+}
+
+static bool nvmevf_stats_migrates(unsigned int state)
+{
+	return state == VFIO_DEVICE_STATE_PRE_COPY ||
+	       state == VFIO_DEVICE_STATE_PRE_COPY_P2P ||
+	       state == VFIO_DEVICE_STATE_STOP_COPY ||
+	       state == VFIO_DEVICE_STATE_RESUMING;
+}
+
 /**
  * nvmevf_stats_arc() - Note an arc that has ended
  * @pdev: the VF
@@ -49,24 +69,32 @@ void nvmevf_stats_arc(struct pci_dev *pdev, unsigned int from, unsigned int to,
 		      int error, ktime_t began, u64 duration_ns)
 {
 	struct nvmevf_stats *stats = nvmevf_stats_of(pdev);
+	struct nvmevf_stats_trip *trip;
 
 	if (!stats)
 		return;
 
 	spin_lock(&stats->lock);
 	if (from == VFIO_DEVICE_STATE_RUNNING) {
-		stats->migrations++;
-		stats->arcs = 0;
-		memset(stats->data, 0, sizeof(stats->data));
+		/* A pause must not take the place of a migration. */
+		if (nvmevf_stats_trip(stats)->migration)
+			stats->now = !stats->now;
+		memset(nvmevf_stats_trip(stats), 0, sizeof(*trip));
 	}
-	stats->arc[stats->arcs++ % NVMEVF_STATS_ARCS] = (struct nvmevf_stats_arc) {
+	trip = nvmevf_stats_trip(stats);
+	if (!trip->migration && nvmevf_stats_migrates(to)) {
+		trip->migration = true;
+		stats->migrations++;
+	}
+	trip->arc[trip->arcs++ % NVMEVF_STATS_ARCS] = (struct nvmevf_stats_arc) {
 		.from = from,
 		.to = to,
 		.error = error,
 		.began = began,
 		.duration_ns = duration_ns,
 	};
-	if (error)
+	/* The arc to ERROR is but what became of the one that failed. */
+	if (error && to != VFIO_DEVICE_STATE_ERROR)
 		stats->failed_arcs++;
 	spin_unlock(&stats->lock);
 }
@@ -122,7 +150,7 @@ void nvmevf_stats_data(struct pci_dev *pdev, int rw, u64 bytes, int error)
 		return;
 
 	spin_lock(&stats->lock);
-	data = &stats->data[rw];
+	data = &nvmevf_stats_trip(stats)->data[rw];
 	data->last = ktime_get();
 	if (!data->calls++)
 		data->first = data->last;
@@ -168,6 +196,7 @@ static int nvmevf_stats_file_show(struct seq_file *m, void *unused)
 {
 	struct nvmevf_stats *stats = m->private;
 	const struct nvmevf_stats_command *command;
+	const struct nvmevf_stats_trip *trip;
 	const struct nvmevf_stats_arc *arc;
 	ktime_t start;
 	char name[32];
@@ -179,12 +208,13 @@ static int nvmevf_stats_file_show(struct seq_file *m, void *unused)
 		   stats->migrations, stats->failed_arcs, stats->resets);
 
 	/* Those that are no longer there are missing at the beginning. */
-	i = stats->arcs - min_t(u64, stats->arcs, NVMEVF_STATS_ARCS);
-	start = stats->arc[i % NVMEVF_STATS_ARCS].began;
+	trip = nvmevf_stats_last_migration(stats);
+	i = trip->arcs - min_t(u64, trip->arcs, NVMEVF_STATS_ARCS);
+	start = trip->arc[i % NVMEVF_STATS_ARCS].began;
 	seq_printf(m, "\n%-30s %10s %10s %6s\n", "arc", "at us", "took us",
 		   "error");
-	for (; i < stats->arcs; i++) {
-		arc = &stats->arc[i % NVMEVF_STATS_ARCS];
+	for (; i < trip->arcs; i++) {
+		arc = &trip->arc[i % NVMEVF_STATS_ARCS];
 		snprintf(name, sizeof(name), "%s -> %s",
 			 nvmevf_state_names[arc->from],
 			 nvmevf_state_names[arc->to]);
@@ -195,8 +225,8 @@ static int nvmevf_stats_file_show(struct seq_file *m, void *unused)
 
 	seq_printf(m, "\n%-30s %10s %10s %10s %6s %6s\n", "data_fd", "first us",
 		   "last us", "bytes", "calls", "error");
-	nvmevf_show_data(m, "read", &stats->data[READ], start);
-	nvmevf_show_data(m, "written", &stats->data[WRITE], start);
+	nvmevf_show_data(m, "read", &trip->data[READ], start);
+	nvmevf_show_data(m, "written", &trip->data[WRITE], start);
 
 	seq_printf(m, "\n%-30s %10s %10s %10s %6s %6s %6s\n", "command",
 		   "last us", "longest us", "sent", "failed", "error", "status");

@@ -46,6 +46,14 @@ struct nvmevf_stats_data {
 	int		error;		/* of the last that failed */
 };
 
+/* From RUNNING to RUNNING. */
+struct nvmevf_stats_trip {
+	bool				migration;	/* or but a pause */
+	u64				arcs;
+	struct nvmevf_stats_arc		arc[NVMEVF_STATS_ARCS];
+	struct nvmevf_stats_data	data[2];	/* READ, WRITE */
+};
+
 struct nvmevf_stats {
 	spinlock_t			lock;	/* innermost */
 
@@ -55,13 +63,12 @@ struct nvmevf_stats {
 	u64				resets;
 	struct nvmevf_stats_command	command[NVMEVF_STATS_COMMANDS];
 
-	/* Since the VF last left RUNNING: */
-	u64				arcs;
-	struct nvmevf_stats_arc		arc[NVMEVF_STATS_ARCS];
-	struct nvmevf_stats_data	data[2];	/* READ, WRITE */
+	/* The last one, and the last migration, which may be the same. */
+	struct nvmevf_stats_trip	trip[2];
+	unsigned int			now;
 };
 
-/* NULL while there is nothing to count for. */
+/* NULL before the VF is registered. */
 struct nvmevf_stats *nvmevf_stats_of(struct pci_dev *pdev);
 
 void nvmevf_stats_init(struct nvmevf_stats *stats);

@@ -296,6 +296,8 @@ TEST_F(trace, failures)
 /* A device that is lost in an arc goes to ERROR, and that shows. */
 TEST_F(trace, lost)
 {
+	char *text = debugfs(self->vf);
+	long long failed = text ? figures(text, "migrations", 3)[1] : 0;
 	struct pf pf;
 
 	pf_open(&pf, self->vf[0].bdf);
@@ -303,6 +305,9 @@ TEST_F(trace, lost)
 	events_clear();
 	pf_reset(&pf);
 	EXPECT_EQ(-ENODEV, vf_set_state(self->vf, VFIO_DEVICE_STATE_STOP, NULL));
+	if (text)
+		EXPECT_EQ(failed + 1, figures(debugfs(self->vf), "migrations",
+					      3)[1]);
 	EXPECT_STREQ("nvmevf_arc: vf=A from=RUNNING_P2P to=STOP error=-19\n"
 		     "nvmevf_arc: vf=A from=RUNNING_P2P to=ERROR error=-19\n",
 		     seen(self));
@@ -317,6 +322,7 @@ TEST_F(trace, debugfs)
 	char *text = debugfs(self->vf);
 	const long long *f;
 	struct stream s;
+	int fd;
 
 	if (!text)
 		SKIP(return, "VFIO has no debugfs directory");
@@ -360,15 +366,28 @@ TEST_F(trace, debugfs)
 	EXPECT_EQ(0, f[4]);
 	EXPECT_EQ(NULL, strstr(text, "\nread "));
 
-	/* A new one, which fails, takes the place of the old one. */
+	/* Who pauses the VM still finds it. */
 	n->vf = &self->vf[1];
+	migrations = figures(text, "migrations", 3)[0];
 	failed = figures(text, "migrations", 3)[1];
+	guest_suspend(n);
+	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	text = debugfs(n->vf);
+	EXPECT_EQ(migrations, figures(text, "migrations", 3)[0]);
+	EXPECT_EQ(0, figures(text, "STOP -> RESUMING ", 3)[2]);
+	EXPECT_EQ(s.len, figures(text, "\nwritten ", 5)[2]);
+
+	/* A new one, which fails, takes the place of the old one. */
+	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
 	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_STATUS, 0x4120));
-	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
+	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY_P2P,
+				     NULL));
 	vf_no_faults(n->vf->bdf);
 	text = debugfs(n->vf);
+	EXPECT_EQ(migrations + 1, figures(text, "migrations", 3)[0]);
 	EXPECT_EQ(failed + 1, figures(text, "migrations", 3)[1]);
-	EXPECT_EQ(-EIO, figures(text, "RUNNING -> RUNNING_P2P ", 3)[2]);
+	EXPECT_EQ(-EIO, figures(text, "PRE_COPY -> PRE_COPY_P2P ", 3)[2]);
+	close(fd);
 	EXPECT_EQ(NULL, strstr(text, "RESUMING"));
 	EXPECT_EQ(NULL, strstr(text, "written"));
 	f = figures(text, "SUSPEND ", 6);
@@ -388,11 +407,13 @@ TEST_F(trace, many_arcs)
 	struct nvme *n = &self->n;
 	char *text = debugfs(self->vf);
 	const char *at;
-	int i, arcs = 0;
+	int i, fd, arcs = 0;
 
 	if (!text)
 		SKIP(return, "VFIO has no debugfs directory");
 	guest_suspend(n);
+	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd));
+	close(fd);
 	for (i = 0; i < 20; i++)
 		ASSERT_EQ(0, vf_set_state(n->vf, i % 2 ? VFIO_DEVICE_STATE_RUNNING_P2P :
 					  VFIO_DEVICE_STATE_STOP, NULL));
