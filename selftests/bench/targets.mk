@@ -11,7 +11,7 @@ B := selftests/bench
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
 	@echo 'make check      lint, and all tests in a VM'
-	@echo 'make check-hosts  of them: two hosts, libvirt, driverctl, hot-plug'
+	@echo 'make check-hosts  those around the driver: hosts, libvirt, driverctl, hot-plug'
 	@echo 'make soak       the long runs: long; goes on where it was interrupted'
 	@echo 'make bench      measure what the driver costs: blackout, data_fd, memory, many VFs'
 	@echo 'make lint       checkpatch, sparse, W=1, kernel-doc, shellcheck'
