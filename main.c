@@ -156,7 +156,7 @@ static int nvmevf_suspend(struct nvmevf_device *nvmevf)
 	 * over yet, it left the VF suspended, and the state will be RUNNING.
 	 */
 	if (nvmevf_cmd_resume(pdev)) {
-		pci_err(pdev, "suspended in spite of a reset: reset it again\n");
+		pci_err(pdev, "may be suspended in spite of a reset: reset it again\n");
 		spin_lock(&nvmevf->reset_lock);
 		nvmevf->stuck = true;
 		spin_unlock(&nvmevf->reset_lock);
