@@ -63,16 +63,19 @@ static struct nvmevf_device *nvmevf_from_vfio(struct vfio_device *core_vdev)
 	return container_of(core_vdev, struct nvmevf_device, core_device.vdev);
 }
 
+static struct nvmevf_device *nvmevf_from_pci(struct pci_dev *pdev)
+{
+	return container_of(dev_get_drvdata(&pdev->dev), struct nvmevf_device,
+			    core_device);
+}
+
 #ifdef CONFIG_VFIO_DEBUGFS
 struct nvmevf_stats *nvmevf_stats_of(struct pci_dev *pdev)
 {
-	struct vfio_pci_core_device *core_device = dev_get_drvdata(&pdev->dev);
-
 	/* Not when probe asks the PF, nor in KUnit tests. */
-	if (!core_device)
+	if (!dev_get_drvdata(&pdev->dev))
 		return NULL;
-	return &container_of(core_device, struct nvmevf_device,
-			     core_device)->stats;
+	return &nvmevf_from_pci(pdev)->stats;
 }
 #endif
 
@@ -647,12 +650,6 @@ static void nvmevf_remove(struct pci_dev *pdev)
 
 	vfio_pci_core_unregister_device(core_device);
 	vfio_put_device(&core_device->vdev);
-}
-
-static struct nvmevf_device *nvmevf_from_pci(struct pci_dev *pdev)
-{
-	return container_of(dev_get_drvdata(&pdev->dev), struct nvmevf_device,
-			    core_device);
 }
 
 static void nvmevf_reset_prepare(struct pci_dev *pdev)
