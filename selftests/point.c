@@ -132,27 +132,28 @@ unsigned int point_under_way(enum vf_command command)
 	return threads_in(ALL_STACKS, function_of(command), "blk_execute_rq");
 }
 
-void point_await_reader(void)
+static void await_threads(const char *function, const char *callee,
+			  unsigned int count)
 {
 	time_t deadline = time(NULL) + PATIENCE;
 
-	while (!threads_in(ALL_STACKS, "nvmevf_stream_read", "vfs_read")) {
+	while (threads_in(ALL_STACKS, function, callee) != count) {
 		if (time(NULL) > deadline)
-			die("nobody waits for the state");
+			die("%u threads are in %s, not %u",
+			    threads_in(ALL_STACKS, function, callee), function,
+			    count);
 		usleep(1000);
 	}
 }
 
 void point_await(enum vf_command command, unsigned int count)
 {
-	time_t deadline = time(NULL) + PATIENCE;
+	await_threads(function_of(command), "blk_execute_rq", count);
+}
 
-	while (point_under_way(command) != count) {
-		if (time(NULL) > deadline)
-			die("%u commands %#x are under way, not %u",
-			    point_under_way(command), command, count);
-		usleep(1000);
-	}
+void point_await_reader(void)
+{
+	await_threads("nvmevf_stream_read", "vfs_read", 1);
 }
 
 void point_reach(struct at *at, const struct point *point, struct vf *vf,

@@ -38,9 +38,9 @@ unsigned int threads_in(const char *stacks, const char *function,
 			const char *callee);
 /* How many threads, of whatever process, sleep until such a command ends. */
 unsigned int point_under_way(enum vf_command command);
-/* Dies if there are never so many. */
+/* Until there are so many; dies if there never are. */
 void point_await(enum vf_command command, unsigned int count);
-/* Until a thread, of whatever process, sleeps in read() of a data_fd. */
+/* Until one thread, of whatever process, sleeps in read() of a data_fd. */
 void point_await_reader(void);
 
 /* A VF at a point. */
