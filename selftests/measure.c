@@ -501,10 +501,11 @@ static double busy_ns(void)
 }
 
 /*
- * Reads of one page, with interrupts; ns that a processor needs for each. One at a
- * time, as it is up to chance how many an interrupt tells of.
+ * Reads of one page, with interrupts; ns that a processor needs for each, and calls of
+ * the driver's functions in all. One at a time, as it is up to chance how many an
+ * interrupt tells of.
  */
-static double read_time(const char *bdf)
+static double read_time(const char *bdf, unsigned int *calls)
 {
 	struct nvme_queue *q;
 	struct nvme_req *req;
@@ -518,6 +519,7 @@ static double read_time(const char *bdf)
 	n.vf = &vf;
 	nvme_start(&n, 1, 32, 32);
 	q = n.queue->next;
+	calls_clear();
 	began = busy_ns();
 	for (i = 0; i < IOS; i++) {
 		req = nvme_submit(q, (struct nvme_sqe){
@@ -537,6 +539,7 @@ static double read_time(const char *bdf)
 		req->busy = false;
 	}
 	took = (busy_ns() - began) / IOS;
+	*calls = calls_count();
 	vf_close(&vf);
 	munmap(n.mem, GUEST_MEM);
 	munmap(n.frozen, GUEST_MEM);
@@ -547,19 +550,25 @@ static void measure_io(void)
 {
 	static const char * const drivers[] = { "nvme-vfio-pci", "vfio-pci" };
 	const char *bdf = strdup(vf_bdf(0));
+	unsigned int calls[2];
 	double took[2];
-	int i, d;
+	int i, turn, d;
 
+	calls_open();
 	for (i = 0; i < samples + 1; i++) {
-		/* The one that is first changes, too. */
-		for (d = 0; d < 2; d++) {
-			bind_to(bdf, drivers[(i + d) % 2]);
-			took[(i + d) % 2] = read_time(bdf);
+		for (turn = 0; turn < 2; turn++) {
+			/* The one that is first changes, too. */
+			d = (i + turn) % 2;
+			bind_to(bdf, drivers[d]);
+			if (!d && !calls_count())
+				die("calls of the driver are not seen");
+			took[d] = read_time(bdf, &calls[d]);
 		}
 		if (i)
-			printf("@ io nvme-vfio-pci=%.0f vfio-pci=%.0f\n", took[0],
-			       took[1]);
+			printf("@ io nvme-vfio-pci=%.0f vfio-pci=%.0f calls=%u\n",
+			       took[0], took[1], calls[0]);
 	}
+	calls_close();
 	bind_to(bdf, drivers[0]);
 }
 

@@ -12,6 +12,7 @@
 #define INSTANCE	TRACEFS "instances/" GROUP "/"
 #define SYSTEM		"nvme_vfio_pci"
 #define EVENTS		TRACEFS "instances/" SYSTEM "_test/"
+#define CALLS		TRACEFS "instances/" SYSTEM "_calls/"
 
 static const char * const probes[] = {
 	"p:" GROUP "/identify nvmevf_cmd_identify",
@@ -161,6 +162,41 @@ char *events_format(const char *event)
 		die("%s: %s", path, strerror(errno));
 	close(fd);
 	return text;
+}
+
+void calls_open(void)
+{
+	calls_close();
+	must(mkdir(CALLS, 0700));
+	if (!put(CALLS "set_ftrace_filter", 0, ":mod:" SYSTEM) ||
+	    !put(CALLS "current_tracer", 0, "function"))
+		die("no function tracer");
+}
+
+void calls_close(void)
+{
+	rmdir(CALLS);
+}
+
+void calls_clear(void)
+{
+	close(must(open(CALLS "trace", O_WRONLY | O_TRUNC)));
+}
+
+unsigned int calls_count(void)
+{
+	FILE *in = fopen(CALLS "trace", "r");
+	unsigned int count = 0;
+	char *line = NULL;
+	size_t room = 0;
+
+	if (!in)
+		die("cannot read the trace");
+	while (getline(&line, &room, in) >= 0)
+		count += *line != '#';
+	free(line);
+	fclose(in);
+	return count;
 }
 
 static int kmsg = -1;

@@ -28,6 +28,12 @@ char *events_read(void);
 /* What programs learn about an event. */
 char *events_format(const char *event);
 
+/* How often functions of the driver were called, since calls_clear(). */
+void calls_open(void);
+void calls_close(void);
+void calls_clear(void);
+unsigned int calls_count(void);
+
 /* The kernel's log since log_open(): is @text in it? */
 void log_open(void);
 bool log_has(const char *text);
