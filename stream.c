@@ -21,6 +21,7 @@
 #include <linux/sizes.h>
 #include <linux/vfio.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 
 #include "cmds.h"
 #include "stats.h"
@@ -991,7 +992,7 @@ int nvmevf_stream_save(struct nvmevf_stream *stream, u32 state_size)
 	}
 
 	nvmevf_stream_set_image(stream, image, NVMEVF_SAVING);
-	schedule_work(&stream->save_work);
+	queue_work(system_long_wq, &stream->save_work);
 	return 0;
 }
 
