@@ -6,7 +6,12 @@
 
 bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$bench/../.." && pwd)
-cache=${NVMEVF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nvme-vfio-pci}
+# absolute, for scripts that are called from elsewhere
+NVMEVF_CACHE=$(realpath -m -- "${NVMEVF_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}}")
+export NVMEVF_CACHE
+cache=$NVMEVF_CACHE/nvme-vfio-pci
+# what is sorted or looked for shall not depend on who calls
+export LC_ALL=C.UTF-8
 
 # one clock for a script and those that it calls
 export BENCH_BEGAN=${BENCH_BEGAN:-$EPOCHSECONDS}
@@ -49,11 +54,13 @@ need_packages() {
 	[ ${#miss[@]} -gt 0 ] || return 0
 	[ "$(id -u)" = 0 ] || die "these packages are missing: ${miss[*]}"
 	say "installing ${miss[*]}"
-	{
-		apt-get update &&
-		DEBIAN_FRONTEND=noninteractive apt-get install -y \
+	# not two at a time; and a machine that has just come up may be at it by itself
+	(
+		flock 9
+		apt-get update || echo "the lists stay as they are"
+		DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y \
 			--no-install-recommends "${miss[@]}"
-	} > "$cache/log/packages.log" 2>&1 </dev/null || {
+	) > "$cache/log/packages.log" 2>&1 < /dev/null 9> "$cache/packages.lock" || {
 		tail -n 20 "$cache/log/packages.log" >&2
 		die "apt-get failed; log: $cache/log/packages.log"
 	}
