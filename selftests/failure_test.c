@@ -40,6 +40,7 @@ FIXTURE_SETUP(failure)
 
 FIXTURE_TEARDOWN(failure)
 {
+	pf_set_timeout(&self->pf, 60);
 	vf_no_faults(vf_bdf(0));
 	vf_no_faults(vf_bdf(1));
 	vf_close(&self->vf);

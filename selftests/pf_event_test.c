@@ -52,6 +52,7 @@ FIXTURE_SETUP(pf_event)
 
 FIXTURE_TEARDOWN(pf_event)
 {
+	pf_set_timeout(&self->pf, 60);
 	vf_no_faults(self->bdf[0]);
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
@@ -254,7 +255,6 @@ TEST_F(pf_event, timeout)
 
 	pf_set_timeout(&self->pf, 1);
 	at_each_point(_metadata, self, &event);
-	pf_set_timeout(&self->pf, 60);
 }
 
 static void offline(const struct pf *pf, const struct vf *vf)
