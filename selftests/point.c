@@ -127,7 +127,7 @@ unsigned int threads_in(const char *stacks, const char *function,
 	return count;
 }
 
-unsigned int point_under_way(enum vf_command command)
+static unsigned int under_way(enum vf_command command)
 {
 	return threads_in(ALL_STACKS, function_of(command), "blk_execute_rq");
 }
@@ -159,7 +159,7 @@ void point_await_reader(void)
 void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		 const struct stream *stream)
 {
-	unsigned int others = point->command ? point_under_way(point->command) : 0;
+	unsigned int others = point->command ? under_way(point->command) : 0;
 	struct pollfd pfd = { .events = POLLIN };
 
 	*at = (struct at){

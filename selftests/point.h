@@ -36,9 +36,10 @@ bool point_is_running(const struct point *point);
 /* How many of these threads are in both functions of the kernel. */
 unsigned int threads_in(const char *stacks, const char *function,
 			const char *callee);
-/* How many threads, of whatever process, sleep until such a command ends. */
-unsigned int point_under_way(enum vf_command command);
-/* Until there are so many; dies if there never are. */
+/*
+ * Until so many threads, of whatever process, sleep until such a command ends; dies
+ * if there never are.
+ */
 void point_await(enum vf_command command, unsigned int count);
 /* Until one thread, of whatever process, sleeps in read() of a data_fd. */
 void point_await_reader(void);
