@@ -2,9 +2,9 @@
 /*
  * The five live migration commands of an NVMe VF, sent through its PF.
  *
- * All functions sleep until the command ended; with a controller that does not
- * answer, that is twice the admin timeout of nvme-core. Errors are those of
- * nvme_submit_vf_cmd(), each with one line in the log.
+ * All functions sleep until the command ended. Errors are those of
+ * nvme_submit_vf_cmd(), which also says how long that may take, each with one
+ * line in the log.
  */
 
 #include <kunit/static_stub.h>

@@ -93,7 +93,7 @@ static_assert(offsetof(struct nvme_vf_command, dptr) == 24);
 static_assert(offsetof(struct nvme_vf_command, vf_index) == 40);
 static_assert(offsetof(struct nvme_vf_command, size) == 44);
 
-int nvme_submit_vf_cmd(struct pci_dev *vf, struct nvme_command *cmd,
+int nvme_submit_vf_cmd(struct pci_dev *vf, const struct nvme_command *cmd,
 		       u32 *result, void *buf, unsigned int len);
 int nvme_vf_max_transfer(struct pci_dev *vf, unsigned int *bytes);
 int nvme_vf_epoch(struct pci_dev *vf, u64 *epoch);
