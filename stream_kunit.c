@@ -585,4 +585,3 @@ static struct kunit_suite nvmevf_stream_kunit_suite = {
 };
 
 kunit_test_suite(nvmevf_stream_kunit_suite);
-MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
