@@ -84,6 +84,9 @@ static void nvmevf_set_stream(struct nvmevf_device *nvmevf,
 {
 	spin_lock(&nvmevf->reset_lock);
 	nvmevf->stream = stream;
+	/* A reset that came while it was made did not see it. */
+	if (stream && (nvmevf->reset || nvmevf->resetting))
+		nvmevf_stream_kill(stream);
 	spin_unlock(&nvmevf->reset_lock);
 }
 
@@ -139,8 +142,9 @@ static int nvmevf_suspend(struct nvmevf_device *nvmevf)
 
 	ret = nvme_vf_epoch(pdev, &nvmevf->epoch);
 	if (ret) {
-		pci_err(pdev, "SUSPEND failed: the PF has no driver (%pe)\n",
-			ERR_PTR(ret));
+		dev_err_ratelimited(&pdev->dev,
+				    "SUSPEND failed: the PF has no driver (%pe)\n",
+				    ERR_PTR(ret));
 		return ret;
 	}
 
@@ -513,7 +517,7 @@ static const struct vfio_migration_ops nvmevf_migration_ops = {
 	.migration_get_data_size = nvmevf_get_data_size,
 };
 
-/* Without migration the VF is as useful as with vfio-pci, so none of it fails. */
+/* Without migration the VF can be assigned all the same, so none of it fails. */
 static void nvmevf_init_migration(struct nvmevf_device *nvmevf)
 {
 	struct pci_dev *pdev = nvmevf->core_device.pdev;
@@ -557,6 +561,8 @@ static int nvmevf_init_dev(struct vfio_device *core_vdev)
 	if (ret)
 		return ret;
 
+	/* VFIO's debugfs shows the state of a VF that nobody has opened, too. */
+	nvmevf->mig_state = VFIO_DEVICE_STATE_RUNNING;
 	mutex_init(&nvmevf->state_mutex);
 	spin_lock_init(&nvmevf->reset_lock);
 	nvmevf_stats_init(&nvmevf->stats);
@@ -582,10 +588,6 @@ static int nvmevf_open_device(struct vfio_device *core_vdev)
 	if (ret)
 		return ret;
 
-	nvmevf_state_lock(nvmevf);
-	nvmevf->mig_state = VFIO_DEVICE_STATE_RUNNING;
-	nvmevf_state_unlock(nvmevf);
-
 	vfio_pci_core_finish_enable(&nvmevf->core_device);
 	return 0;
 }
@@ -597,6 +599,7 @@ static void nvmevf_close_device(struct vfio_device *core_vdev)
 	nvmevf_state_lock(nvmevf);
 	nvmevf_close_stream(nvmevf, NULL);
 	nvmevf_forget_saved(nvmevf);
+	nvmevf->mig_state = VFIO_DEVICE_STATE_RUNNING;
 	nvmevf_state_unlock(nvmevf);
 
 	vfio_pci_core_close_device(core_vdev);
@@ -647,8 +650,22 @@ static int nvmevf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 static void nvmevf_remove(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *core_device = dev_get_drvdata(&pdev->dev);
+	int ret;
 
 	vfio_pci_core_unregister_device(core_device);
+
+	/*
+	 * When a VF is closed, vfio-pci-core resets it if it gets the locks for
+	 * that, which it does not while the driver is unbound. The next driver
+	 * of a VF that stays suspended can do nothing about it.
+	 */
+	if (core_device->needs_reset && pci_device_is_present(pdev)) {
+		ret = pci_reset_function_locked(pdev);
+		if (ret)
+			pci_err(pdev, "may be left suspended, as it can't be reset (%pe)\n",
+				ERR_PTR(ret));
+	}
+
 	vfio_put_device(&core_device->vdev);
 }
 

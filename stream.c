@@ -331,12 +331,14 @@ static int nvmevf_stream_lock_readable(struct nvmevf_stream *stream,
 	int ret;
 
 	for (;;) {
-		if (nonblock && !nvmevf_stream_readable(stream))
+		if (!nonblock) {
+			ret = wait_event_interruptible(stream->wait,
+						       nvmevf_stream_readable(stream));
+			if (ret)
+				return ret;
+		} else if (!nvmevf_stream_readable(stream)) {
 			return -EAGAIN;
-		ret = wait_event_interruptible(stream->wait,
-					       nvmevf_stream_readable(stream));
-		if (ret)
-			return ret;
+		}
 
 		if (mutex_lock_interruptible(&stream->io_lock))
 			return -ERESTARTSYS;
@@ -502,7 +504,7 @@ static const struct file_operations nvmevf_stream_read_fops = {
 	.release = nvmevf_stream_release,
 };
 
-/* One line in the log, and every later write() fails alike. */
+/* One line in the log. */
 static __printf(3, 4) int nvmevf_stream_refuse(struct nvmevf_stream *stream,
 					       int error, const char *fmt, ...)
 {
@@ -585,7 +587,11 @@ static int nvmevf_stream_make_room(struct nvmevf_stream *stream, u32 state_size)
 
 	nvmevf_image_put(stream->image);
 	stream->image = nvmevf_image_alloc(state_size);
-	return stream->image ? 0 : -ENOMEM;
+	if (!stream->image)
+		return nvmevf_stream_refuse(stream, -ENOMEM,
+					    "no memory for %u bytes of state",
+					    state_size);
+	return 0;
 }
 
 static int nvmevf_stream_check_header(struct nvmevf_stream *stream)
@@ -1018,6 +1024,7 @@ void nvmevf_stream_save_again(struct nvmevf_stream *stream,
 			      struct nvmevf_image *image)
 {
 	nvmevf_stream_set_image(stream, image, NVMEVF_SAVED);
+	wake_up_all(&stream->wait);
 }
 
 /**
@@ -1057,7 +1064,7 @@ void nvmevf_stream_kill(struct nvmevf_stream *stream)
  * nvmevf_stream_close() - End a stream; its data_fd is dead from now on
  * @stream: the stream
  * @image: where to leave the image, if it was open to read and the state was
- *	saved, else NULL; may be NULL
+ *	saved, else it stays as it is; may be NULL
  *
  * Context: Process context, waits for SAVE_DATA or LOAD_DATA, but not for users
  * of the data_fd: these may still copy what they have begun to.

@@ -236,6 +236,35 @@ TEST_F(datafd, precopy)
 	go_on(&self->n, vf);
 }
 
+/* Who waits for more than PRE_COPY has is told when there is, saved anew or not. */
+TEST_F(datafd, precopy_woken)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	struct vf *vf = &self->src;
+	char buf[INITIAL];
+	int fd, epoll, i;
+
+	if (!(vf_mig_flags(vf) & VFIO_MIGRATION_PRE_COPY))
+		SKIP(return, "no pre-copy");
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY_P2P, &fd));
+		epoll = must(epoll_create1(0));
+		must(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+		EXPECT_EQ(1, epoll_wait(epoll, &event, 1, 0));
+		ASSERT_EQ(INITIAL, read(fd, buf, INITIAL));
+		EXPECT_EQ(-ENOMSG, result(read(fd, buf, 1)));
+		EXPECT_EQ(0, epoll_wait(epoll, &event, 1, 0));
+
+		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, NULL));
+		EXPECT_EQ(1, epoll_wait(epoll, &event, 1, 1000 * PATIENCE));
+		/* It keeps what it saved for the second time. */
+		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL));
+		close(epoll);
+		close(fd);
+	}
+	go_on(&self->n, vf);
+}
+
 /* What was not read in PRE_COPY is read in STOP_COPY. */
 TEST_F(datafd, precopy_unread)
 {

@@ -478,19 +478,6 @@ static void measure_scale(void)
 /* The same VF under this driver and under vfio-pci, in turns. */
 #define IOS		4000
 
-static void bind_to(const char *bdf, const char *driver)
-{
-	char path[64];
-	int ret;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver/unbind", bdf);
-	ret = sysfs_write(path, bdf);
-	if (ret)
-		die("%s does not leave its driver: %s", bdf, strerror(-ret));
-	setenv("NVMEVF_DRIVER", driver, 1);
-	vf_bind(bdf);
-}
-
 /* The time of this process, which is not that of the device. */
 static double busy_ns(void)
 {
@@ -559,7 +546,7 @@ static void measure_io(void)
 		for (turn = 0; turn < 2; turn++) {
 			/* The one that is first changes, too. */
 			d = (i + turn) % 2;
-			bind_to(bdf, drivers[d]);
+			vf_rebind(bdf, drivers[d]);
 			if (!d && !calls_count())
 				die("calls of the driver are not seen");
 			took[d] = read_time(bdf, &calls[d]);
@@ -569,7 +556,7 @@ static void measure_io(void)
 			       took[0], took[1], calls[0]);
 	}
 	calls_close();
-	bind_to(bdf, drivers[0]);
+	vf_rebind(bdf, NULL);
 }
 
 int main(void)

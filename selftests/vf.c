@@ -505,14 +505,29 @@ static void enable_irqs(struct vf *vf)
 	must(ioctl(vf->fd, VFIO_DEVICE_SET_IRQS, &irqs));
 }
 
-void vf_bind(const char *bdf)
+static void bind_to(const char *bdf, const char *driver)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override",
 		 bdf);
-	set_parameter(path, driver_name());
+	set_parameter(path, driver);
 	set_parameter("/sys/bus/pci/drivers_probe", bdf);
+}
+
+void vf_bind(const char *bdf)
+{
+	bind_to(bdf, driver_name());
+}
+
+void vf_rebind(const char *bdf, const char *driver)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver/unbind", bdf);
+	if (!access(path, F_OK))
+		set_parameter(path, bdf);
+	bind_to(bdf, driver ?: driver_name());
 }
 
 void vf_open(struct vf *vf, const char *bdf, enum vf_api api, void *mem,

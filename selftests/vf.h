@@ -152,6 +152,8 @@ void pf_bring_back(const struct pf *pf);
 
 /* To the driver under test, from none. */
 void vf_bind(const char *bdf);
+/* From whatever driver has it, to @driver, or NULL: the one that is tested. */
+void vf_rebind(const char *bdf, const char *driver);
 void vf_open(struct vf *vf, const char *bdf, enum vf_api api, void *mem,
 	     size_t size);
 void vf_close(struct vf *vf);

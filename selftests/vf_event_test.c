@@ -4,6 +4,7 @@
  * Each time the next user finds it in order.
  */
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -130,9 +131,10 @@ TEST_F(vf_event, reset)
 			EXPECT_EQ(-EAGAIN, ret);
 		if (p->command == VF_RESUME || p->command == VF_LOAD)
 			EXPECT_EQ(-EIO, ret);
-		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		/* Also one that was opened across the reset. */
 		if (at.fd >= 0)
 			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		close(at.fd);
 		io_check(n);
 		start_anew(n);
@@ -348,6 +350,62 @@ TEST_F(vf_event, unbind)
 			TH_LOG("at %s", points[i].name);
 			return;
 		}
+	}
+}
+
+static bool nvme_is_live(const char *bdf)
+{
+	char pattern[64], state[16] = "";
+	glob_t found;
+	FILE *file;
+
+	snprintf(pattern, sizeof(pattern),
+		 "/sys/bus/pci/devices/%s/nvme/nvme*/state", bdf);
+	if (glob(pattern, 0, NULL, &found))
+		return false;
+	file = fopen(found.gl_pathv[0], "r");
+	globfree(&found);
+	if (!file)
+		return false;
+	if (!fgets(state, sizeof(state), file))
+		*state = '\0';
+	fclose(file);
+	return !strcmp(state, "live\n");
+}
+
+/* The host's nvme, which knows nothing of suspensions, gets a VF that works. */
+TEST_F(vf_event, next_driver)
+{
+	static const unsigned int states[] = {
+		VFIO_DEVICE_STATE_RUNNING_P2P, VFIO_DEVICE_STATE_STOP_COPY,
+	};
+	int fd, patience, request;
+	pthread_t thread;
+	struct pollfd pfd;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		ASSERT_EQ(0, vf_set_state(&self->vf, states[i], &fd));
+		request = vf_request_fd(&self->vf);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, take_driver_away,
+					    (void *)self->bdf));
+		pfd = (struct pollfd){ request, POLLIN };
+		EXPECT_EQ(1, poll(&pfd, 1, 1000 * PATIENCE));
+		close(fd);
+		close(request);
+		vf_close(&self->vf);
+		await_thread(thread, "the end of the binding", BOUND);
+
+		vf_rebind(self->bdf, "nvme");
+		for (patience = 10 * PATIENCE; patience; patience--) {
+			if (nvme_is_live(self->bdf))
+				break;
+			usleep(100000);
+		}
+		EXPECT_NE(0, patience);
+		vf_rebind(self->bdf, NULL);
+		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
+		start_anew(&self->n);
 	}
 }
 
