@@ -485,12 +485,13 @@ TEST_F(datafd, two_writers)
 	struct vf *vf = &self->dst;
 	pthread_barrier_t start;
 	unsigned int round, loads = 0;
-	bool trace = trace_open();
 	struct stream s[2];
 	__u32 aqa[2];
 	char *events;
 	int i, fd;
 
+	if (!trace_open())
+		SKIP(return, "this kernel has no kprobes");
 	for (i = 0; i < 2; i++) {
 		vf_reset(&self->src);
 		nvme_enable(&self->n, i ? 8 : 4, i ? 8 : 4);
@@ -508,8 +509,7 @@ TEST_F(datafd, two_writers)
 
 		vf_reset(vf);
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fd));
-		if (trace)
-			trace_clear();
+		trace_clear();
 		for (i = 0; i < 2; i++) {
 			w[i] = (struct writer){ &s[i], &start, chunk, fd };
 			ASSERT_EQ(0, pthread_create(&thread[i], NULL,
@@ -539,11 +539,9 @@ TEST_F(datafd, two_writers)
 
 			EXPECT_TRUE(now == aqa[0] || now == aqa[1]);
 		}
-		if (trace) {
-			events = trace_read(0);
-			EXPECT_EQ(loaded, !!strstr(events, "load\n"));
-			free(events);
-		}
+		events = trace_read(0);
+		EXPECT_EQ(loaded, !!strstr(events, "load\n"));
+		free(events);
 	}
 	TH_LOG("one of the two was loaded in %u of %u rounds", loads, round);
 	vf_reset(vf);
