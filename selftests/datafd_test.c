@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "../stream.h"
 #include "nvme.h"
 #include "trace.h"
 
@@ -20,7 +19,7 @@
 #define fallthrough	__attribute__((__fallthrough__))
 #endif
 
-#define INITIAL	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_identity))
+#define INITIAL	STATE_AT
 
 FIXTURE(datafd)
 {

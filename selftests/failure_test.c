@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "../stream.h"
 #include "nvme.h"
 #include "trace.h"
 
@@ -270,22 +269,6 @@ TEST_F(failure, log)
 	io_check(n);
 }
 
-/* Bytes of state in a stream. */
-static __u64 state_size(const struct stream *s)
-{
-	const struct nvmevf_record *record = (void *)s->data;
-
-	record = (void *)(s->data + sizeof(*record) +
-			  sizeof(struct nvmevf_identity));
-	return record->length;
-}
-
-static const unsigned char *state_of(const struct stream *s)
-{
-	return s->data + 2 * sizeof(struct nvmevf_record) +
-	       sizeof(struct nvmevf_identity);
-}
-
 /*
  * What SAVE_DATA returned is no good, and that is all there is. The target's
  * controller refuses it, and so does the source's, where the guest can't go on as
@@ -335,7 +318,7 @@ TEST_F(failure, damaged_on_save)
 	for (at = 0; at < size; at = at < 24 ? at + 1 :
 	     at < size - 1 && at + 97 >= size ? size - 1 : at + 97) {
 		lose_state(_metadata, n, target, VF_FAULT_DAMAGE, at, &s);
-		size = state_size(&s);
+		size = stream_state_length(&s);
 		free(s.data);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
 	}
@@ -353,16 +336,16 @@ TEST_F(failure, short_on_save)
 	guest_suspend(n);
 	guest_save(n, &s);
 	guest_roll_back(n);
-	used = state_size(&s);
-	while (!state_of(&s)[used - 1])
+	used = stream_state_length(&s);
+	while (!s.data[PAYLOAD_AT + used - 1])
 		used--;
 	free(s.data);
 
 	for (length = 0; length < used; length = length < used - 1 &&
 	     2 * length + 1 >= used ? used - 1 : 2 * length + 1) {
 		lose_state(_metadata, n, target, VF_FAULT_LENGTH, length, &s);
-		for (i = length; i < state_size(&s); i++)
-			EXPECT_EQ(0, state_of(&s)[i]);
+		for (i = length; i < stream_state_length(&s); i++)
+			EXPECT_EQ(0, s.data[PAYLOAD_AT + i]);
 		free(s.data);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
 	}
@@ -383,7 +366,7 @@ TEST_F(failure, long_on_save)
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
 		lose_state(_metadata, n, &self->sibling.vf, VF_FAULT_LENGTH,
 			   lengths[i], &s);
-		EXPECT_GT(PAGE, state_size(&s));
+		EXPECT_GT(PAGE, stream_state_length(&s));
 		free(s.data);
 	}
 	move_away(self);

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "../stream.h"
 #include "nvme.h"
 #include "point.h"
 
@@ -51,13 +50,10 @@ FIXTURE_TEARDOWN(fault)
 /* What the IDENTITY record promises, and what the STATE record has. */
 static void sizes_in(const struct stream *s, __u64 *promised, __u64 *sent)
 {
-	const struct nvmevf_identity *identity;
-	const struct nvmevf_record *record = (void *)s->data;
+	const struct nvmevf_identity *identity = (void *)s->data + IDENTITY_AT;
 
-	identity = (void *)(record + 1);
 	*promised = identity->state_size;
-	record = (void *)(identity + 1);
-	*sent = record->length;
+	*sent = stream_state_length(s);
 }
 
 /* An estimate for a running VF may be wrong; what counts is the suspended one. */

@@ -14,7 +14,6 @@
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
-#include "../stream.h"
 #include "fuzz.h"
 #include "nvme.h"
 
@@ -23,12 +22,8 @@
 #define STATES		(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
 #define VFS		2
 
-/* What a stream has before the state's record; it is all that PRE_COPY has. */
-#define INITIAL		(sizeof(struct nvmevf_record) + \
-			 sizeof(struct nvmevf_identity))
-#define STATE_AT	(INITIAL + sizeof(struct nvmevf_record))
-#define END_SIZE	(sizeof(struct nvmevf_record) + \
-			 sizeof(struct nvmevf_end))
+/* PRE_COPY has what comes before the state's record. */
+#define INITIAL		STATE_AT
 #define STREAM_MAX	(1U << 20)
 
 enum command { QUERY, SUSPEND, RESUME, SAVE, LOAD, COMMANDS };
@@ -55,7 +50,7 @@ struct data {
 	bool		unsure;		/* a PF reset may have hit SAVE_DATA */
 	unsigned char	*data;
 	size_t		pos;
-	size_t		len;		/* reading: not known before STATE_AT */
+	size_t		len;		/* reading: not known before PAYLOAD_AT */
 	size_t		most;		/* bytes at a time */
 	/* writing: */
 	size_t		good;		/* so many bytes of it are */
@@ -581,10 +576,10 @@ static void step_read(struct model *v)
 		return;
 
 	n = one_in(2) ? d->most : below(d->most);
-	if (d->pos < STATE_AT && n > STATE_AT - d->pos)
-		n = STATE_AT - d->pos;
-	if (d->pos < STATE_AT)
-		d->len = STATE_AT;
+	if (d->pos < PAYLOAD_AT && n > PAYLOAD_AT - d->pos)
+		n = PAYLOAD_AT - d->pos;
+	if (d->pos < PAYLOAD_AT)
+		d->len = PAYLOAD_AT;
 	if (d->pos == d->len && one_in(2))
 		n = 0;
 	must(fcntl(d->fd, F_SETFL, nonblock ? O_NONBLOCK : 0));
@@ -608,9 +603,9 @@ static void step_read(struct model *v)
 		return;
 
 	d->pos += ret;
-	if (d->pos == STATE_AT) {
+	if (d->pos == PAYLOAD_AT) {
 		state = (void *)d->data + INITIAL;
-		d->len = STATE_AT + (state->length + 7) / 8 * 8 + END_SIZE;
+		d->len = PAYLOAD_AT + (state->length + 7) / 8 * 8 + END_SIZE;
 		if (d->len > STREAM_MAX)
 			die("%llu bytes of state", state->length);
 	} else if (d->pos == d->len) {
@@ -651,7 +646,7 @@ static void choose_stream(struct data *d)
 	if (!d->damaged)
 		return;
 
-	at = 1 + below(one_in(2) ? s->len - 1 : STATE_AT);
+	at = 1 + below(one_in(2) ? s->len - 1 : PAYLOAD_AT);
 	d->good = at;
 	switch (below(3)) {
 	case 0:
@@ -796,7 +791,7 @@ static void step_size(struct model *v)
 	settle(v);
 	want = v->state == VFIO_DEVICE_STATE_STOP_COPY ? 0 : query(v);
 	size = vf_mig_data_size(&v->vf);
-	expect(want, size > (long)(STATE_AT + END_SIZE) ? 0 : size, "size");
+	expect(want, size > (long)(PAYLOAD_AT + END_SIZE) ? 0 : size, "size");
 }
 
 static void step_flr(struct model *v)

@@ -14,7 +14,6 @@
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
-#include "../stream.h"
 #include "fuzz.h"
 #include "nvme.h"
 
@@ -201,11 +200,9 @@ static int step_reopen(struct worker *w, struct shared *s)
 
 static bool is_good(const unsigned char *data, size_t len)
 {
-	const size_t end_size = sizeof(struct nvmevf_record) +
-				sizeof(struct nvmevf_end);
 	const struct nvmevf_end *end = (void *)data + len - sizeof(*end);
 
-	return len > end_size && end->crc32c == crc32c(data, len - end_size);
+	return len > END_SIZE && end->crc32c == crc32c(data, len - END_SIZE);
 }
 
 static int step_read(struct worker *w, struct shared *s)

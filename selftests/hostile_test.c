@@ -15,14 +15,9 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "../stream.h"
 #include "nvme.h"
 #include "trace.h"
 
-#define IDENTITY_AT	sizeof(struct nvmevf_record)
-#define STATE_AT	(IDENTITY_AT + sizeof(struct nvmevf_identity))
-#define PAYLOAD_AT	(STATE_AT + sizeof(struct nvmevf_record))
-#define END_SIZE	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_end))
 #define OPTIONAL_MAX	65536
 
 #define ALL_VFS		8	/* so many are enough for all streams */
@@ -74,11 +69,6 @@ static size_t end_at(const struct stream *s)
 static struct nvmevf_record *record(struct stream *s, size_t at)
 {
 	return (void *)s->data + at;
-}
-
-static __u64 state_length(const struct stream *s)
-{
-	return ((struct nvmevf_record *)(s->data + STATE_AT))->length;
 }
 
 static __u64 padded(__u64 len)
@@ -195,7 +185,7 @@ static void try(struct run *run, const char *class, struct stream *s, size_t fix
 /* What becomes of a stream whose STATE record claims a @length. */
 static struct verdict lie_verdict(const struct stream *s, __u64 length, bool fix)
 {
-	__u64 real = state_length(s);
+	__u64 real = stream_state_length(s);
 	__u64 i;
 
 	if (!length)
@@ -279,7 +269,7 @@ static struct verdict flip_verdict(const struct field *f, const struct stream *s
 		return queue_pairs_verdict(s, fix);
 	if (f->at < STATE_AT)
 		return identity_size_verdict(*(__u32 *)(s->data + f->at), fix);
-	return lie_verdict(&good[0], state_length(s), fix);
+	return lie_verdict(&good[0], stream_state_length(s), fix);
 }
 
 /* Each bit of all but the state, with the checksum as it was and with a new one. */
@@ -309,7 +299,7 @@ static void flips(struct run *run)
 /* Bits of the state: damage on the way, and malice that has a good checksum. */
 static void state_flips(struct run *run)
 {
-	size_t bits = 8 * state_length(&good[0]);
+	size_t bits = 8 * stream_state_length(&good[0]);
 	struct stream s;
 	size_t i, bit;
 	int fix;

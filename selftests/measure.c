@@ -13,7 +13,6 @@
 #include <unistd.h>
 #include <sys/mman.h>
 
-#include "../stream.h"
 #include "nvme.h"
 #include "trace.h"
 
@@ -232,8 +231,6 @@ static __u32 largest(struct vf *vf)
  */
 static void measure_data(void)
 {
-	const size_t ahead = sizeof(struct nvmevf_record) +
-			     sizeof(struct nvmevf_identity);
 	long long read_ns, ahead_ns, write_ns, mem_read_ns, mem_write_ns;
 	unsigned long saved, loading = 0;
 	unsigned char *buf = malloc(ROOM);
@@ -275,15 +272,15 @@ static void measure_data(void)
 			vf_go(&vf, VFIO_DEVICE_STATE_RESUMING, &fd);
 			events_clear();
 			ahead_ns = now_ns();
-			write_all(fd, buf, ahead);
+			write_all(fd, buf, STATE_AT);
 			ahead_ns = now_ns() - ahead_ns;
 			if (i < WARM_UP) {
-				write_all(fd, buf + ahead, len - ahead - 1);
+				write_all(fd, buf + STATE_AT, len - STATE_AT - 1);
 				loading = image_bytes();
 				write_all(fd, buf + len - 1, 1);
 			} else {
 				write_ns = now_ns();
-				write_all(fd, buf + ahead, len - ahead);
+				write_all(fd, buf + STATE_AT, len - STATE_AT);
 				write_ns = now_ns() - write_ns;
 				printf("@ data");
 				figure("size", size);

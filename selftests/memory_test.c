@@ -16,7 +16,6 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "../stream.h"
 #include "nvme.h"
 
 #define FAULTS		"/sys/kernel/debug/"
@@ -530,10 +529,8 @@ TEST_F(memory, no_room_for_fd)
 TEST_F(memory, held_open)
 {
 	struct vf *vf = &self->vf[1];
-	unsigned char header[sizeof(struct nvmevf_record) * 2 +
-			     sizeof(struct nvmevf_identity)];
-	struct nvmevf_record *state = (void *)header + sizeof(header) -
-				      sizeof(*state);
+	unsigned char header[PAYLOAD_AT];
+	struct nvmevf_record *state = (void *)header + STATE_AT;
 	int fds[200], i;
 
 	ASSERT_EQ(0, vf_images());

@@ -7,11 +7,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "../stream.h"
 #include "nvme.h"
-
-#define STATE_AT	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_identity))
-#define END_SIZE	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_end))
 
 FIXTURE(size)
 {
@@ -44,8 +40,7 @@ FIXTURE_TEARDOWN(size)
 
 static size_t stream_size(__u32 state)
 {
-	return STATE_AT + sizeof(struct nvmevf_record) + (state + 7ULL) / 8 * 8 +
-	       END_SIZE;
+	return PAYLOAD_AT + (state + 7ULL) / 8 * 8 + END_SIZE;
 }
 
 static bool state_size(struct vf *vf, __u32 running, __u32 suspended)

@@ -7,12 +7,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "../stream.h"
 #include "nvme.h"
-
-#define IDENTITY_AT	sizeof(struct nvmevf_record)
-#define STATE_AT	(IDENTITY_AT + sizeof(struct nvmevf_identity))
-#define END_SIZE	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_end))
 
 FIXTURE(stream)
 {

@@ -8,15 +8,12 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "../stream.h"
 #include "nvme.h"
 #include "trace.h"
 
 #define DELAY_MS	50
 /* ... which the controller counts from the last whole one. */
 #define LEAST_MS	(DELAY_MS - 1)
-
-#define IDENTITY_END	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_identity))
 
 static const struct {
 	const char	*name;
@@ -181,15 +178,6 @@ TEST(format)
 	}
 }
 
-/* What a record's length says, on machines like the stream. */
-static __u64 state_bytes(const struct stream *s)
-{
-	struct nvmevf_record record;
-
-	memcpy(&record, s->data + IDENTITY_END, sizeof(record));
-	return record.length;
-}
-
 /* The first VF saves, the second loads; what waits, waits for DELAY_MS. */
 static void migrate(FIXTURE_DATA(trace) * self, struct stream *s)
 {
@@ -210,13 +198,13 @@ static void migrate(FIXTURE_DATA(trace) * self, struct stream *s)
 
 TEST_F(trace, migration)
 {
-	unsigned int head = IDENTITY_END;
+	unsigned int head = STATE_AT;
 	unsigned long long state;
 	struct stream s;
 	char *expected;
 
 	migrate(self, &s);
-	state = (state_bytes(&s) + 3) / 4 * 4;
+	state = (stream_state_length(&s) + 3) / 4 * 4;
 	must(asprintf(&expected,
 		      "nvmevf_command: vf=A opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
 		      "nvmevf_command: vf=A opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"

@@ -729,6 +729,13 @@ int stream_read(struct stream *s, int fd, size_t chunk)
 	return ret;
 }
 
+__u64 stream_state_length(const struct stream *s)
+{
+	const struct nvmevf_record *record = (void *)s->data + STATE_AT;
+
+	return record->length;
+}
+
 int stream_write(const struct stream *s, int fd, size_t chunk)
 {
 	size_t done = 0;

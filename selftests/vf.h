@@ -19,6 +19,8 @@
 #include <linux/types.h>
 #include <linux/vfio.h>
 
+#include "../stream.h"
+
 #define die(fmt, ...) do {						\
 	fprintf(stderr, "# %s:%d: " fmt "\n", __FILE__, __LINE__,	\
 		##__VA_ARGS__);						\
@@ -71,10 +73,16 @@ struct vf {
 	int		irq[VF_VECTORS];	/* eventfds */
 };
 
+/* It begins with two records, IDENTITY and STATE, and ends with another, END. */
 struct stream {
 	unsigned char	*data;
 	size_t		len;
 };
+
+#define IDENTITY_AT	sizeof(struct nvmevf_record)
+#define STATE_AT	(IDENTITY_AT + sizeof(struct nvmevf_identity))
+#define PAYLOAD_AT	(STATE_AT + sizeof(struct nvmevf_record))
+#define END_SIZE	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_end))
 
 /* The VFs bound to the driver under test ($NVMEVF_DRIVER), NULL after the last. */
 const char *vf_bdf(unsigned int index);
@@ -184,6 +192,8 @@ int stream_read(struct stream *s, int fd, size_t chunk);
 /* The same, but adds to what @s has. -ENOMSG: there will be more in STOP_COPY. */
 int stream_read_on(struct stream *s, int fd, size_t chunk);
 int stream_write(const struct stream *s, int fd, size_t chunk);
+/* Bytes of state in it. */
+__u64 stream_state_length(const struct stream *s);
 /* One byte in or out, whichever suits; 0 or -errno. */
 int stream_touch(int fd);
 __u32 crc32c(const void *data, size_t len);
