@@ -56,14 +56,18 @@ def read(path):
         return file.read()
 
 
+def driver(vf):
+    path = f"/sys/bus/pci/devices/{vf}/driver"
+    return os.path.basename(os.path.realpath(path)) if os.path.exists(path) else "none"
+
+
 def bind(vf):
     device = f"/sys/bus/pci/devices/{vf}"
     write(f"{device}/driver_override", DRIVER)
     if os.path.exists(f"{device}/driver"):
         write(f"{device}/driver/unbind", vf)
     write("/sys/bus/pci/drivers_probe", vf)
-    driver = os.path.basename(os.path.realpath(f"{device}/driver"))
-    check(driver == DRIVER, f"{vf} is not bound to {DRIVER}")
+    check(driver(vf) == DRIVER, f"{vf} is not bound to {DRIVER}")
 
 
 class Guest:
@@ -122,9 +126,11 @@ class Guest:
             time.sleep(0.05)
 
     def end_load(self):
-        """Has the guest verify every block, and returns its last report."""
+        """Has the guest verify every block, and returns its last report, which is a good one."""
         print("end", file=self.commands, flush=True)
         self.wait_for(lambda: self.end, "the guest's last report")
+        check(not any(self.end[key] for key in ("errors", "in_flight", "lost", "corrupt")),
+              f"the guest's last report: {self.end}")
         return self.end
 
     def check_kernel(self):
