@@ -286,6 +286,7 @@ static void nvmevf_stream_set_phase(struct nvmevf_stream *stream,
 {
 	/* Pairs with nvmevf_stream_phase(): what save_work wrote is visible. */
 	smp_store_release(&stream->phase, phase);
+	wake_up_all(&stream->wait);
 }
 
 static enum nvmevf_phase nvmevf_stream_phase(struct nvmevf_stream *stream)
@@ -314,7 +315,6 @@ static void nvmevf_stream_save_work(struct work_struct *work)
 
 	stream->error = nvmevf_stream_errno(ret);
 	nvmevf_stream_set_phase(stream, NVMEVF_SAVED);
-	wake_up_all(&stream->wait);
 }
 
 /* True when read() need not wait, though it may fail. */
@@ -1024,7 +1024,6 @@ void nvmevf_stream_save_again(struct nvmevf_stream *stream,
 			      struct nvmevf_image *image)
 {
 	nvmevf_stream_set_image(stream, image, NVMEVF_SAVED);
-	wake_up_all(&stream->wait);
 }
 
 /**
