@@ -17,6 +17,6 @@ ccflags-y += $(call nvmevf-ops,match_token_uuid,NVMEVF_HAVE_MATCH_TOKEN)
 
 else # not kbuild: what people call
 
-include selftests/bench/targets.mk
+include selftests/testbed/host/targets.mk
 
 endif

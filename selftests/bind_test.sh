@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # How a VF comes to the driver, and that no VF comes to it unasked. The VFs given in
-# $BENCH_VFS (default: all of the first NVMe PF) must not be bound; nor are they
+# $TESTBED_VFS (default: all of the first NVMe PF) must not be bound; nor are they
 # at the end.
 dir=$(dirname "$0")
 # shellcheck source=/dev/null
@@ -16,12 +16,12 @@ us=$pci/drivers/$driver
 
 ktap_print_header
 [ -d $us ] || { ktap_skip_all "$driver is not loaded"; exit "$KSFT_SKIP"; }
-if [ -z "$BENCH_VFS" ]; then
+if [ -z "$TESTBED_VFS" ]; then
 	for f in /sys/class/nvme/nvme*/device/virtfn*; do
-		[ ! -e "$f" ] || BENCH_VFS+="$(basename "$(readlink "$f")") "
+		[ ! -e "$f" ] || TESTBED_VFS+="$(basename "$(readlink "$f")") "
 	done
 fi
-vf=${BENCH_VFS%% *}
+vf=${TESTBED_VFS%% *}
 [ -n "$vf" ] || { ktap_skip_all "there is no NVMe VF"; exit "$KSFT_SKIP"; }
 pf=$(readlink -f $pci/devices/"$vf"/physfn)
 autoprobe=$(cat "$pf/sriov_drivers_autoprobe")
@@ -97,7 +97,7 @@ ktap_test_result "bound by driver_override" by_override
 ktap_test_result "unbind takes the group away" unbind_takes_group_away
 ktap_test_result "bound by bind" by_bind
 ktap_test_result "bound by new_id" by_new_id
-for v in $BENCH_VFS; do # new_id takes all that it fits
+for v in $TESTBED_VFS; do # new_id takes all that it fits
 	echo "$v" > $us/unbind
 done 2>/dev/null
 if command -v driverctl > /dev/null; then

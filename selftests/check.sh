@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Run all tests that lie beside this script, each of which prints its TAP, on a
-# machine that has the driver loaded and VFs to spare: $BENCH_VFS, not bound.
+# machine that has the driver loaded and VFs to spare: $TESTBED_VFS, not bound.
 # Arguments: only these tests.
 cd "$(dirname "$0")" || exit
 driver=nvme-vfio-pci
@@ -12,7 +12,7 @@ shopt -s nullglob
 bind_vfs() {
 	local vf
 
-	for vf in $BENCH_VFS; do
+	for vf in $TESTBED_VFS; do
 		[ ! -e /sys/bus/pci/drivers/$driver/"$vf" ] || continue
 		echo $driver > /sys/bus/pci/devices/"$vf"/driver_override
 		echo "$vf" > /sys/bus/pci/drivers_probe

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What a migration costs, as whoever uses VFIO sees it. One line for each sample,
- * "@ WHAT NAME=FIGURE ...", with times in ns and sizes in bytes. bench/bench runs it
+ * "@ WHAT NAME=FIGURE ...", with times in ns and sizes in bytes. testbed/host/bench runs it
  * and says what the figures mean. $NVMEVF_MEASURE: what to measure.
  *
  * It is no test: it does not know what is good.
@@ -567,11 +567,11 @@ int main(void)
 		{ "scale", measure_scale },
 		{ "io", measure_io },
 	};
-	char *vfs = getenv("BENCH_VFS"), *what = getenv("NVMEVF_MEASURE"), *word;
+	char *vfs = getenv("TESTBED_VFS"), *what = getenv("NVMEVF_MEASURE"), *word;
 	unsigned int i;
 
 	if (!vfs || !what)
-		die("for bench/bench");
+		die("for testbed/host/bench");
 	if (getenv("NVMEVF_SAMPLES"))
 		samples = atoi(getenv("NVMEVF_SAMPLES"));
 	setbuf(stdout, NULL);

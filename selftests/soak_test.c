@@ -4,7 +4,7 @@
  * says. Each begins with I/O under way; some are called off and tried again. Every
  * completion is checked, and in the end every block that was ever written.
  *
- * $NVMEVF_SEED makes it do what it did another time. bench/soak reads the line of
+ * $NVMEVF_SEED makes it do what it did another time. testbed/host/soak reads the line of
  * figures at the end.
  */
 #include <time.h>

@@ -98,7 +98,7 @@ const char *vf_unfit(unsigned int count, enum vf_api api, bool faults);
 /* 0 or -errno */
 int sysfs_write(const char *path, const char *text);
 
-/* Has the device model misbehave, as bench/qemu/lm.c.inc says at its beginning. */
+/* Has the device model misbehave, as testbed/qemu/lm.c.inc says at its beginning. */
 enum vf_command {
 	VF_QUERY	= 0xc4,
 	VF_SUSPEND	= 0xc8,

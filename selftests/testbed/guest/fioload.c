@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * fioload - has fio write and verify, run after run
+ *
+ * Usage: fioload DEVICE FIRST-BYTE BLOCKS < commands > report
+ *
+ * In each run fio writes every block once, in random order, and then reads all of
+ * them back. Their headers say which run wrote them, where and as which one, so
+ * neither damaged nor old nor misplaced data pass; nor does an I/O error.
+ *
+ * The reports are those of ioload: a line "io ..." several times a second, here
+ * also with the number of runs that ended well. A line on stdin lets the current
+ * run be the last; then the line "end ..." follows. The longest wait for one I/O
+ * is fio's, and known when a run has ended; all else is the block layer's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEPTH		"16"
+#define REPORT_MS	200
+/* Less than the test bed waits for anything, and less than the NVMe driver waits, see init.c. */
+#define STALL_MS	100000
+#define OUTPUT		"/fio.out"
+
+/* Fields of fio's terse output, version 3: the longest completion times in us. */
+#define READ_MAX	14
+#define WRITE_MAX	55
+
+static char filename[64], offset[64], size[64], stat_path[128];
+static unsigned long long reads, writes, in_flight, longest_ms;
+static unsigned int runs;
+
+static void report(const char *what, unsigned int lost, unsigned int corrupt)
+{
+	printf("%s ios=%llu writes=%llu reads=%llu lost=%u corrupt=%u errors=%u in_flight=%llu runs=%u longest_ms=%llu\n",
+	       what, reads + writes, writes, reads, lost, corrupt,
+	       lost || corrupt, in_flight, runs, longest_ms);
+}
+
+static void die(const char *fmt, ...)
+{
+	va_list args;
+
+	printf("fail ");
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	printf("\n");
+	exit(1);
+}
+
+static unsigned long long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+static void read_stat(void)
+{
+	FILE *f = fopen(stat_path, "r");
+
+	if (!f || fscanf(f, "%llu %*u %*u %*u %llu %*u %*u %*u %llu", &reads,
+			 &writes, &in_flight) != 3)
+		die("%s: no figures", stat_path);
+	fclose(f);
+}
+
+/* Fails if there is something to be done, and nothing gets done. */
+static void check_stalled(void)
+{
+	static unsigned long long last_ios, last_ms;
+
+	if (!in_flight || reads + writes != last_ios) {
+		last_ios = reads + writes;
+		last_ms = now_ms();
+	} else if (now_ms() - last_ms > STALL_MS) {
+		report("io", in_flight, 0);
+		die("%llu commands did not complete in %d s", in_flight,
+		    STALL_MS / 1000);
+	}
+}
+
+static pid_t start_fio(void)
+{
+	char seed[32];
+	pid_t pid;
+	int fd;
+
+	/* What an earlier run left must not pass for what this one writes. */
+	snprintf(seed, sizeof(seed), "--randseed=%u", runs + 1);
+	pid = fork();
+	if (pid)
+		return pid;
+
+	fd = open(OUTPUT, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
+	execl("/usr/bin/fio", "fio", "--name=soak", filename, offset, size, seed,
+	      "--rw=randwrite", "--bs=4k", "--direct=1", "--ioengine=libaio",
+	      "--iodepth=" DEPTH, "--verify=crc32c", "--verify_fatal=1",
+	      "--thread", "--disk_util=0", "--output-format=terse",
+	      "--terse-version=3", NULL);
+	printf("cannot run fio: %s\n", strerror(errno));
+	exit(127);
+}
+
+static void add_longest(const char *line)
+{
+	unsigned long long ms;
+	int field = 0;
+
+	for (; line; line = strchr(line, ';'), field++) {
+		if (field)
+			line++;
+		ms = strtoull(line, NULL, 10) / 1000;
+		if ((field == READ_MAX || field == WRITE_MAX) && ms > longest_ms)
+			longest_ms = ms;
+	}
+	if (field <= WRITE_MAX)
+		die("fio does not say how long it took");
+}
+
+static void end_run(int status)
+{
+	char line[4096], result[4096] = "";
+	FILE *f = fopen(OUTPUT, "r");
+	bool bad = status;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (line[0] == '3' && line[1] == ';') {
+			strcpy(result, line);
+			continue;
+		}
+		/* It has nothing to say unless something is wrong. */
+		printf("corrupt fio: %s", line);
+		bad = true;
+	}
+	if (f)
+		fclose(f);
+	if (bad) {
+		report("io", 0, 1);
+		die("fio ended with status %#x", status);
+	}
+	add_longest(result);
+	runs++;
+}
+
+int main(int argc, char **argv)
+{
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	int status;
+	pid_t fio;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc != 4)
+		die("usage: %s DEVICE FIRST-BYTE BLOCKS", argv[0]);
+	snprintf(filename, sizeof(filename), "--filename=%s", argv[1]);
+	snprintf(offset, sizeof(offset), "--offset=%llu",
+		 strtoull(argv[2], NULL, 0));
+	snprintf(size, sizeof(size), "--size=%llu",
+		 strtoull(argv[3], NULL, 0) * 4096);
+	snprintf(stat_path, sizeof(stat_path), "/sys/block/%s/stat",
+		 strrchr(argv[1], '/') + 1);
+
+	printf("start fio, depth=" DEPTH " blocks=%s\n", argv[3]);
+	do {
+		fio = start_fio();
+		while (!waitpid(fio, &status, WNOHANG)) {
+			read_stat();
+			report("io", 0, 0);
+			check_stalled();
+			usleep(REPORT_MS * 1000);
+		}
+		end_run(status);
+	} while (!poll(&in, 1, 0));
+	read_stat();
+	report("end", 0, 0);
+}

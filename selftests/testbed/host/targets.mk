@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The targets for people; the Makefile at the top includes this when it is not
+# kbuild that reads it.
+H := selftests/testbed/host
+
+.DEFAULT_GOAL := help
+.PHONY: help modules check check-hosts bench demo demo-one-host demo-newer-qemu \
+	soak lint clean distclean deb install tree check-deb check-tree
+
+help:
+	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
+	@echo 'make check      lint, and all tests in a VM'
+	@echo 'make check-hosts  those around the driver: hosts, libvirt, driverctl, hot-plug'
+	@echo 'make soak       the long runs: long; goes on where it was interrupted'
+	@echo 'make bench      measure what the driver costs: blackout, data_fd, memory, many VFs'
+	@echo 'make lint       checkpatch, sparse, W=1, kernel-doc, shellcheck'
+	@echo 'make demo       migrate a VM that does I/O to a VF, between two hosts and back'
+	@echo 'make demo-one-host  the same within one host, and where its blackout went'
+	@echo 'make demo-newer-qemu  the same with a newer QEMU, of Debian backports'
+	@echo 'make clean      remove what kbuild left in this directory'
+	@echo 'make distclean  remove the cache of VM, compilers and modules, too'
+	@echo
+	@echo 'make deb        build the Debian package, for dkms'
+	@echo 'make install    nvme-vfs, which brings up VFs when the system starts'
+	@echo 'make tree KERNEL=DIR'
+	@echo '                put hook and driver into a kernel tree, as patches'
+	@echo 'make check-deb  install, boot with and purge the package, in a VM'
+	@echo 'make check-tree compile such trees, for x86-64, arm64 and s390x'
+	@echo
+	@echo 'It takes Debian 12 or later on x86-64, root (to install packages and to'
+	@echo 'set up a build root) and 15 GB of disk; no NVMe device and no KVM.'
+
+modules:
+	@$(H)/build modules
+
+check:
+	@$(H)/check
+
+check-hosts:
+	@$(H)/check hosts
+
+demo:
+	@$(H)/demo
+
+demo-one-host:
+	@$(H)/demo one-host
+
+demo-newer-qemu:
+	@$(H)/demo newer-qemu
+
+soak:
+	@$(H)/soak
+
+bench:
+	@$(H)/bench
+
+lint:
+	@$(H)/lint
+
+deb:
+	@packaging/deb $(OUT)
+
+prefix ?= /usr/local
+install:
+	install -D -t $(DESTDIR)$(prefix)/sbin packaging/nvme-vfs
+	install -D -m 644 -t $(DESTDIR)$(prefix)/lib/systemd/system packaging/nvme-vfs@.service
+	install -D -m 644 -t $(DESTDIR)$(prefix)/lib/udev/rules.d packaging/70-nvme-vfs.rules
+	test -e $(DESTDIR)/etc/nvme-vfs.conf || \
+		install -D -m 644 -t $(DESTDIR)/etc packaging/nvme-vfs.conf
+
+tree:
+	@packaging/tree "$(KERNEL)" $(OUT)
+
+check-deb:
+	@$(H)/check-deb
+
+check-tree:
+	@$(H)/check-tree
+
+clean:
+	rm -rf *.o *.ko *.mod *.mod.c .*.cmd modules.order Module.symvers .tmp_versions nvme
+
+distclean: clean
+	@$(H)/build --remove-all
