@@ -10,6 +10,7 @@
 #include <kunit/static_stub.h>
 #include <linux/align.h>
 #include <linux/ktime.h>
+#include <linux/nvme-vf-lm.h>
 #include <linux/nvme-vf.h>
 #include <linux/pci.h>
 
@@ -26,29 +27,29 @@ static int nvmevf_cmd_submit(struct pci_dev *pdev, const char *name,
 			     union nvmevf_cmd *cmd, u32 *result, void *buf,
 			     unsigned int len)
 {
+	struct nvme_vf_result res;
 	ktime_t began;
 	u64 took_ns;
-	u32 dw0;
 	int ret;
 
 	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmd_submit, pdev, name, cmd, result,
 				   buf, len);
 
 	began = ktime_get();
-	ret = nvme_submit_vf_cmd(pdev, &cmd->nvme, &dw0, buf, len);
+	ret = nvme_submit_vf_cmd(pdev, &cmd->nvme, buf, len, &res);
 	took_ns = ktime_to_ns(ktime_sub(ktime_get(), began));
-	trace_nvmevf_command(pdev, cmd->vf.opcode, len, ret, ret ? dw0 : 0,
+	trace_nvmevf_command(pdev, cmd->vf.opcode, len, ret, res.status,
 			     took_ns);
-	nvmevf_stats_command(pdev, cmd->vf.opcode, ret, ret ? dw0 : 0, took_ns);
+	nvmevf_stats_command(pdev, cmd->vf.opcode, ret, res.status, took_ns);
 
-	if (ret && dw0)
+	if (ret && res.status)
 		dev_err_ratelimited(&pdev->dev, "%s failed: NVMe status %#x (%pe)\n",
-				    name, dw0, ERR_PTR(ret));
+				    name, res.status, ERR_PTR(ret));
 	else if (ret)
 		dev_err_ratelimited(&pdev->dev, "%s failed: %pe\n", name,
 				    ERR_PTR(ret));
 	else if (result)
-		*result = dw0;
+		*result = res.result;
 
 	return ret;
 }
@@ -187,5 +188,5 @@ int nvmevf_cmd_load_data(struct pci_dev *pdev, void *buf, u32 size)
 }
 
 #if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)
-#include "cmds_kunit.c"
+#include "tests/cmds_kunit.c"
 #endif

@@ -9,6 +9,7 @@
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/nvme-vf-lm.h>
 #include <linux/nvme-vf.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -17,7 +18,6 @@
 #include <linux/vfio_pci_core.h>
 
 #include "cmds.h"
-#include "compat.h"
 #include "stats.h"
 #include "stream.h"
 
@@ -196,7 +196,7 @@ static int nvmevf_queue_pairs(struct pci_dev *pdev, u16 *queue_pairs)
 	unsigned int i;
 	int ret;
 
-	list = kzalloc(sizeof(*list), GFP_KERNEL);
+	list = kzalloc_obj(*list, GFP_KERNEL);
 	if (!list)
 		return -ENOMEM;
 
@@ -218,7 +218,7 @@ static int nvmevf_identify(struct pci_dev *pdev,
 	u16 queue_pairs = 0;
 	int ret;
 
-	id = kzalloc(sizeof(*id), GFP_KERNEL);
+	id = kzalloc_obj(*id, GFP_KERNEL);
 	if (!id)
 		return -ENOMEM;
 
@@ -612,18 +612,22 @@ static const struct vfio_device_ops nvmevf_ops = {
 	.open_device = nvmevf_open_device,
 	.close_device = nvmevf_close_device,
 	.ioctl = vfio_pci_core_ioctl,
+	.get_region_info_caps = vfio_pci_ioctl_get_region_info,
 	.device_feature = vfio_pci_core_ioctl_feature,
 	.read = vfio_pci_core_read,
 	.write = vfio_pci_core_write,
 	.mmap = vfio_pci_core_mmap,
 	.request = vfio_pci_core_request,
 	.match = vfio_pci_core_match,
-	NVMEVF_COMPAT_REGION_INFO
-	NVMEVF_COMPAT_MATCH_TOKEN
+	.match_token_uuid = vfio_pci_core_match_token_uuid,
 	.bind_iommufd = vfio_iommufd_physical_bind,
 	.unbind_iommufd = vfio_iommufd_physical_unbind,
 	.attach_ioas = vfio_iommufd_physical_attach_ioas,
 	.detach_ioas = vfio_iommufd_physical_detach_ioas,
+};
+
+static const struct vfio_pci_device_ops nvmevf_pci_ops = {
+	.get_dmabuf_phys = vfio_pci_core_get_dmabuf_phys,
 };
 
 static int nvmevf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -636,6 +640,7 @@ static int nvmevf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (IS_ERR(nvmevf))
 		return PTR_ERR(nvmevf);
 
+	nvmevf->core_device.pci_ops = &nvmevf_pci_ops;
 	dev_set_drvdata(&pdev->dev, &nvmevf->core_device);
 	ret = vfio_pci_core_register_device(&nvmevf->core_device);
 	if (ret) {

@@ -7,7 +7,7 @@
 #include <linux/debugfs.h>
 #include <linux/kernel.h>
 #include <linux/math64.h>
-#include <linux/nvme-vf.h>
+#include <linux/nvme-vf-lm.h>
 #include <linux/seq_file.h>
 #include <linux/vfio.h>
 

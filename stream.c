@@ -176,7 +176,7 @@ struct nvmevf_image *nvmevf_image_alloc(u32 state_size)
 {
 	struct nvmevf_image *image;
 
-	image = kzalloc(sizeof(*image), GFP_KERNEL_ACCOUNT);
+	image = kzalloc_obj(*image, GFP_KERNEL_ACCOUNT);
 	if (!image)
 		return NULL;
 
@@ -862,7 +862,7 @@ nvmevf_stream_open(struct pci_dev *pdev, const struct nvmevf_identity *identity,
 	struct nvmevf_stream *stream;
 	struct file *filp;
 
-	stream = kzalloc(sizeof(*stream), GFP_KERNEL_ACCOUNT);
+	stream = kzalloc_obj(*stream, GFP_KERNEL_ACCOUNT);
 	if (!stream)
 		return ERR_PTR(-ENOMEM);
 
@@ -1092,5 +1092,5 @@ int nvmevf_stream_close(struct nvmevf_stream *stream,
 }
 
 #if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)
-#include "stream_kunit.c"
+#include "tests/stream_kunit.c"
 #endif

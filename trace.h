@@ -9,7 +9,7 @@
 #if !defined(NVMEVF_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define NVMEVF_TRACE_H
 
-#include <linux/nvme-vf.h>
+#include <linux/nvme-vf-lm.h>
 #include <linux/pci.h>
 #include <linux/tracepoint.h>
 #include <linux/vfio.h>
