@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 obj-$(CONFIG_NVME_VFIO_PCI) += nvme-vfio-pci.o
-nvme-vfio-pci-y := main.o stream.o cmds.o
+nvme-vfio-pci-y := main.o save.o load.o stream.o image.o ctrl.o cmds.o
 nvme-vfio-pci-$(CONFIG_VFIO_DEBUGFS) += stats.o
 # trace.h includes itself
 CFLAGS_main.o := -I$(src)
