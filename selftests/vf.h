@@ -19,7 +19,7 @@
 #include <linux/types.h>
 #include <linux/vfio.h>
 
-#include "../stream.h"
+#include "../format.h"
 
 #define die(fmt, ...) do {						\
 	fprintf(stderr, "# %s:%d: " fmt "\n", __FILE__, __LINE__,	\
