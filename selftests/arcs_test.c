@@ -9,8 +9,14 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define STATES	(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
 

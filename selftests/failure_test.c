@@ -9,8 +9,16 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/sibling.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /* Seconds in which a controller that has failed is found and reset. */
 #define BOUND	10

@@ -9,8 +9,14 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/point.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /* How slow: much more than all else takes, even on a machine that is busy. */
 #define SLOW_MS		1000

@@ -14,8 +14,15 @@
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
-#include "fuzz.h"
-#include "nvme.h"
+#include "lib/fault.h"
+#include "lib/fuzz.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define NORMAL_STEPS	5000
 

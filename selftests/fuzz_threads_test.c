@@ -14,8 +14,16 @@
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
-#include "fuzz.h"
-#include "nvme.h"
+#include "lib/fault.h"
+#include "lib/fuzz.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define NORMAL_STEPS	3000
 /* Steps. A few: what is wrong at some time may have healed at the end of many. */

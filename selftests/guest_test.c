@@ -8,8 +8,14 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /* Seconds after which all is over at the latest. */
 #define BOUND	15

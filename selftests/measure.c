@@ -13,8 +13,14 @@
 #include <unistd.h>
 #include <sys/mman.h>
 
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define MAX_VFS		16
 #define ROOM		(65U << 20)	/* for the largest stream */

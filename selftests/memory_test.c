@@ -16,7 +16,14 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define FAULTS		"/sys/kernel/debug/"
 #define DRIVER		"/sys/bus/pci/drivers/nvme-vfio-pci"

@@ -6,7 +6,11 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/vf.h"
 
 #define TEMP_OVER	0x000000	/* THSEL of the temperature threshold */
 #define TEMP_UNDER	0x100000

@@ -10,9 +10,18 @@
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/point.h"
+#include "lib/sibling.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /* Seconds after which all is over at the latest. */
 #define BOUND	15

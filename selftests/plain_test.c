@@ -4,7 +4,10 @@
  * It also shows that the NVMe driver of these tests works.
  */
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/vf.h"
 
 FIXTURE(plain)
 {

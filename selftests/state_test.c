@@ -8,8 +8,13 @@
 #include <sys/ioctl.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/point.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define STATES	(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
 

@@ -7,7 +7,12 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 FIXTURE(stream)
 {

@@ -12,8 +12,16 @@
 #include <linux/pci_regs.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/point.h"
+#include "lib/sibling.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /*
  * Seconds: the controller's commands may take so long, and then all is over. Before

@@ -8,8 +8,15 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define DELAY_MS	50
 /* ... which the controller counts from the last whole one. */

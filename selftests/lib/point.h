@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 
+#include "fault.h"
+#include "stream.h"
 #include "vf.h"
 
 struct point {

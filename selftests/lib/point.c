@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "point.h"
+#include "util.h"
 
 #define STATE(s)	VFIO_DEVICE_STATE_##s
 

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Have the device model misbehave. */
+#include "fault.h"
+#include "pf.h"
+
+static bool set_fault(const char *bdf, enum vf_command command,
+		      enum vf_fault fault, __u32 value, __u32 times)
+{
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x09,		/* Set Features */
+		.cdw10 = 0xc0,		/* vendor specific, the model's */
+		.cdw11 = pf_vf_index(bdf) | command << 16 | (__u32)fault << 24,
+		.cdw12 = value,
+		.cdw13 = times,
+	};
+	struct pf pf;
+
+	pf_find(&pf, bdf);
+	return !pf_admin(&pf, &cmd);
+}
+
+bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
+	      __u32 value)
+{
+	return set_fault(bdf, command, fault, value, 0);
+}
+
+bool vf_fault_once(const char *bdf, enum vf_command command, enum vf_fault fault,
+		   __u32 value)
+{
+	return set_fault(bdf, command, fault, value, 1);
+}
+
+void vf_no_faults(const char *bdf)
+{
+	static const enum vf_command commands[] = {
+		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		vf_fault(bdf, commands[i], VF_FAULT_NONE, 0);
+}
