@@ -29,7 +29,7 @@ FIXTURE(arcs)
 
 FIXTURE_SETUP(arcs)
 {
-	const char *why = vf_unfit(1, VF_ANY, false);
+	const char *why = vf_skip_reason(1, VF_ANY, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -343,7 +343,7 @@ TEST_F(arcs, error)
 	pf_open(&pf, vf->bdf);
 	guest_suspend(&self->n);
 	pf_reset(&pf);
-	pf_bring_back(&pf);
+	pf_restore_vfs(&pf);
 
 	EXPECT_EQ(-ENODEV, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(vf));

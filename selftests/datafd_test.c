@@ -42,7 +42,7 @@ FIXTURE_VARIANT_ADD(datafd, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(datafd)
 {
-	const char *why = vf_unfit(2, variant->api, false);
+	const char *why = vf_skip_reason(2, variant->api, false);
 
 	if (why)
 		SKIP(return, "%s", why);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Controllers that fail: commands are refused, data damaged or cut short on their
- * way, VFs and the PF break down in the middle (vf_fault()). An errno and one line
+ * way, VFs and the PF break down in the middle (fault_set()). An errno and one line
  * in the log tell of it, the guest loses nothing that it was told is written, and
  * its sibling on another VF does not notice.
  */
@@ -33,7 +33,7 @@ FIXTURE(failure)
 
 FIXTURE_SETUP(failure)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -48,8 +48,8 @@ FIXTURE_SETUP(failure)
 FIXTURE_TEARDOWN(failure)
 {
 	pf_set_timeout(&self->pf, 60);
-	vf_no_faults(vf_bdf(0));
-	vf_no_faults(vf_bdf(1));
+	fault_clear_all(vf_bdf(0));
+	fault_clear_all(vf_bdf(1));
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
 }
@@ -62,33 +62,33 @@ static void move_away(FIXTURE_DATA(failure) * self)
 
 	vf_close(target);
 	vf_open(target, target->bdf, VF_ANY, n->mem, GUEST_MEM);
-	guest_move(n, target);
+	guest_migrate(n, target);
 	io_check(n);
 }
 
 /* The ways on which a command is sent. */
 static const struct way {
 	const char	*name;		/* of the command */
-	enum vf_command	command;
+	enum fault_command	command;
 	unsigned int	from, to;
 	bool		saved;		/* a saved state is kept */
 } ways[] = {
 #define WAY(name, command, from, to, ...)	\
 	{ name, command, VFIO_DEVICE_STATE_##from, VFIO_DEVICE_STATE_##to, __VA_ARGS__ }
-	WAY("QUERY_DATA_SIZE", VF_QUERY, RUNNING, PRE_COPY),
-	WAY("SUSPEND", VF_SUSPEND, RUNNING, RUNNING_P2P),
-	WAY("SAVE_DATA", VF_SAVE, STOP, STOP_COPY),
+	WAY("QUERY_DATA_SIZE", COMMAND_QUERY, RUNNING, PRE_COPY),
+	WAY("SUSPEND", COMMAND_SUSPEND, RUNNING, RUNNING_P2P),
+	WAY("SAVE_DATA", COMMAND_SAVE, STOP, STOP_COPY),
 	/* It is sent by write(). */
-	WAY("LOAD_DATA", VF_LOAD, RESUMING, RESUMING),
-	WAY("LOAD_DATA", VF_LOAD, RUNNING_P2P, RUNNING, true),
-	WAY("RESUME", VF_RESUME, RUNNING_P2P, RUNNING),
-	WAY("QUERY_DATA_SIZE", VF_QUERY, RUNNING_P2P, PRE_COPY_P2P),
-	WAY("QUERY_DATA_SIZE", VF_QUERY, PRE_COPY_P2P, STOP_COPY),
-	WAY("QUERY_DATA_SIZE", VF_QUERY, STOP, STOP_COPY),
-	WAY("SUSPEND", VF_SUSPEND, PRE_COPY, PRE_COPY_P2P),
-	WAY("SAVE_DATA", VF_SAVE, PRE_COPY_P2P, STOP_COPY),
-	WAY("RESUME", VF_RESUME, RUNNING_P2P, RUNNING, true),
-	WAY("RESUME", VF_RESUME, PRE_COPY_P2P, PRE_COPY),
+	WAY("LOAD_DATA", COMMAND_LOAD, RESUMING, RESUMING),
+	WAY("LOAD_DATA", COMMAND_LOAD, RUNNING_P2P, RUNNING, true),
+	WAY("RESUME", COMMAND_RESUME, RUNNING_P2P, RUNNING),
+	WAY("QUERY_DATA_SIZE", COMMAND_QUERY, RUNNING_P2P, PRE_COPY_P2P),
+	WAY("QUERY_DATA_SIZE", COMMAND_QUERY, PRE_COPY_P2P, STOP_COPY),
+	WAY("QUERY_DATA_SIZE", COMMAND_QUERY, STOP, STOP_COPY),
+	WAY("SUSPEND", COMMAND_SUSPEND, PRE_COPY, PRE_COPY_P2P),
+	WAY("SAVE_DATA", COMMAND_SAVE, PRE_COPY_P2P, STOP_COPY),
+	WAY("RESUME", COMMAND_RESUME, RUNNING_P2P, RUNNING, true),
+	WAY("RESUME", COMMAND_RESUME, PRE_COPY_P2P, PRE_COPY),
 };
 
 /* So many send each of the commands, and LOAD_DATA in both ways. */
@@ -117,7 +117,7 @@ static void trip_begin(struct trip *t, const struct way *way, struct nvme *n)
 		guest_suspend(n);
 		guest_save(n, &t->stream);
 	}
-	vf_go(n->vf, way->from, &t->fd);
+	vf_enter_state(n->vf, way->from, &t->fd);
 }
 
 /* 0 or what it fails with. */
@@ -133,7 +133,7 @@ static int trip_go(struct trip *t)
 	ret = vf_set_state(vf, t->way->to, &fd);
 	if (fd >= 0)
 		t->fd = fd;
-	if (!ret && t->way->command == VF_SAVE) {
+	if (!ret && t->way->command == COMMAND_SAVE) {
 		ret = stream_read(&s, t->fd, 4096);
 		free(s.data);
 	}
@@ -143,7 +143,7 @@ static int trip_go(struct trip *t)
 /* Where a command that failed leaves the VF. */
 static unsigned int trip_state(const struct trip *t)
 {
-	return t->way->command == VF_SAVE ? t->way->to : t->way->from;
+	return t->way->command == COMMAND_SAVE ? t->way->to : t->way->from;
 }
 
 static void trip_end(struct trip *t)
@@ -198,7 +198,7 @@ static int errno_of(const struct way *way, __u16 status)
 		return -EINVAL;
 	case 0x370:	/* Host Pathing Error */
 		/* Of the data_fd this would mean something else. */
-		return way->command == VF_SAVE ||
+		return way->command == COMMAND_SAVE ||
 		       way->from == VFIO_DEVICE_STATE_RESUMING ? -EIO : -EAGAIN;
 	}
 	return -EIO;
@@ -211,8 +211,8 @@ static void refuse(struct __test_metadata *_metadata, struct nvme *n,
 	struct trip t;
 
 	trip_begin(&t, way, n);
-	ASSERT_TRUE(vf_fault_once(n->vf->bdf, way->command, VF_FAULT_STATUS,
-				  status));
+	ASSERT_TRUE(fault_set_once(n->vf->bdf, way->command, FAULT_STATUS,
+				   status));
 	EXPECT_EQ(errno_of(way, status), trip_go(&t));
 	EXPECT_EQ(trip_state(&t), vf_get_state(n->vf));
 	EXPECT_EQ(0, trip_recover(&t));
@@ -283,7 +283,7 @@ TEST_F(failure, log)
  * if nothing had happened. After a reset it can.
  */
 static void lose_state(struct __test_metadata *_metadata, struct nvme *n,
-		       struct vf *target, enum vf_fault fault, __u32 value,
+		       struct vf *target, enum fault_kind fault, __u32 value,
 		       struct stream *s)
 {
 	struct vf *vf = n->vf;
@@ -294,11 +294,11 @@ static void lose_state(struct __test_metadata *_metadata, struct nvme *n,
 		io_submit(n, q, 3);
 		nvme_ring(n, q);
 	}
-	ASSERT_TRUE(vf_fault_once(vf->bdf, VF_SAVE, fault, value));
+	ASSERT_TRUE(fault_set_once(vf->bdf, COMMAND_SAVE, fault, value));
 	guest_suspend(n);
 	guest_save(n, s);
 
-	vf_go(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+	vf_enter_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
 	EXPECT_EQ(-EINVAL, stream_write(s, fd, s->len));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(target));
 	EXPECT_EQ(-EINVAL, vf_set_state(target, VFIO_DEVICE_STATE_STOP, NULL));
@@ -325,7 +325,7 @@ TEST_F(failure, damaged_on_save)
 	/* Each byte of its beginning, some of all else, and the last one. */
 	for (at = 0; at < size; at = at < 24 ? at + 1 :
 	     at < size - 1 && at + 97 >= size ? size - 1 : at + 97) {
-		lose_state(_metadata, n, target, VF_FAULT_DAMAGE, at, &s);
+		lose_state(_metadata, n, target, FAULT_DAMAGE, at, &s);
 		size = stream_state_length(&s);
 		free(s.data);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
@@ -351,7 +351,7 @@ TEST_F(failure, short_on_save)
 
 	for (length = 0; length < used; length = length < used - 1 &&
 	     2 * length + 1 >= used ? used - 1 : 2 * length + 1) {
-		lose_state(_metadata, n, target, VF_FAULT_LENGTH, length, &s);
+		lose_state(_metadata, n, target, FAULT_LENGTH, length, &s);
 		for (i = length; i < stream_state_length(&s); i++)
 			EXPECT_EQ(0, s.data[PAYLOAD_AT + i]);
 		free(s.data);
@@ -372,7 +372,7 @@ TEST_F(failure, long_on_save)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
-		lose_state(_metadata, n, &self->sibling.vf, VF_FAULT_LENGTH,
+		lose_state(_metadata, n, &self->sibling.vf, FAULT_LENGTH,
 			   lengths[i], &s);
 		EXPECT_GT(PAGE, stream_state_length(&s));
 		free(s.data);
@@ -384,11 +384,11 @@ TEST_F(failure, long_on_save)
 TEST_F(failure, spoiled_on_load)
 {
 	static const struct {
-		enum vf_fault	fault;
+		enum fault_kind	fault;
 		__u32		value;
 	} faults[] = {
-		{ VF_FAULT_DAMAGE, 0 }, { VF_FAULT_DAMAGE, 100 },
-		{ VF_FAULT_LENGTH, 0 }, { VF_FAULT_LENGTH, 100 },
+		{ FAULT_DAMAGE, 0 }, { FAULT_DAMAGE, 100 },
+		{ FAULT_LENGTH, 0 }, { FAULT_LENGTH, 100 },
 	};
 	struct vf *target = &self->sibling.vf;
 	struct nvme *n = &self->n;
@@ -399,11 +399,11 @@ TEST_F(failure, spoiled_on_load)
 	for (i = 0; i < ARRAY_SIZE(faults); i++) {
 		io_submit(n, n->queue->next, 3);
 		nvme_ring(n, n->queue->next);
-		ASSERT_TRUE(vf_fault_once(target->bdf, VF_LOAD, faults[i].fault,
-					  faults[i].value));
+		ASSERT_TRUE(fault_set_once(target->bdf, COMMAND_LOAD, faults[i].fault,
+					   faults[i].value));
 		guest_suspend(n);
 		guest_save(n, &s);
-		vf_go(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+		vf_enter_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
 		EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
 		close(fd);
 		free(s.data);
@@ -414,8 +414,8 @@ TEST_F(failure, spoiled_on_load)
 		io_check(n);
 
 		/* Or it has to try twice. */
-		ASSERT_TRUE(vf_fault_once(n->vf->bdf, VF_LOAD, faults[i].fault,
-					  faults[i].value));
+		ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_LOAD, faults[i].fault,
+					   faults[i].value));
 		guest_suspend(n);
 		guest_save(n, &s);
 		free(s.data);
@@ -440,8 +440,8 @@ TEST_F(failure, slow)
 	sibling_start(&self->sibling);
 	for (i = 0; i < ARRAY_SIZE(ways); i++) {
 		trip_begin(&t, &ways[i], n);
-		ASSERT_TRUE(vf_fault_once(n->vf->bdf, ways[i].command,
-					  VF_FAULT_DELAY, 200));
+		ASSERT_TRUE(fault_set_once(n->vf->bdf, ways[i].command,
+					   FAULT_DELAY, 200));
 		begin = now_ms();
 		EXPECT_EQ(0, trip_go(&t));
 		EXPECT_LE(199, now_ms() - begin);
@@ -460,11 +460,11 @@ TEST_F(failure, slow)
 }
 
 /* While the controller is at it, something happens. */
-static bool fault_midway(struct vf *vf, const struct way *way, enum vf_fault fault,
+static bool fault_midway(struct vf *vf, const struct way *way, enum fault_kind fault,
 			 __u32 value)
 {
-	return vf_fault_once(vf->bdf, way->command, VF_FAULT_DELAY, 20) &&
-	       vf_fault_once(vf->bdf, way->command, fault, value);
+	return fault_set_once(vf->bdf, way->command, FAULT_DELAY, 20) &&
+	       fault_set_once(vf->bdf, way->command, fault, value);
 }
 
 /* The VF has a fatal error. Its owner resets it, or the guest does. */
@@ -479,7 +479,7 @@ TEST_F(failure, vf_fails)
 	sibling_start(&self->sibling);
 	for (i = 0; i < ARRAY_SIZE(ways); i++) {
 		trip_begin(&t, &ways[i], n);
-		ASSERT_TRUE(fault_midway(vf, &ways[i], VF_FAULT_FAIL, 1));
+		ASSERT_TRUE(fault_midway(vf, &ways[i], FAULT_FAIL, 1));
 		EXPECT_EQ(-EIO, trip_go(&t));
 		EXPECT_EQ(trip_state(&t), vf_get_state(vf));
 		EXPECT_EQ(NVME_CSTS_CFS,
@@ -522,7 +522,7 @@ TEST_F(failure, vf_offline)
 	sibling_start(&self->sibling);
 	for (i = 0; i < ARRAY_SIZE(ways); i++) {
 		trip_begin(&t, &ways[i], n);
-		ASSERT_TRUE(fault_midway(vf, &ways[i], VF_FAULT_OFFLINE, 0));
+		ASSERT_TRUE(fault_midway(vf, &ways[i], FAULT_OFFLINE, 0));
 		EXPECT_EQ(-EIO, trip_go(&t));
 		EXPECT_EQ(trip_state(&t), vf_get_state(vf));
 		EXPECT_EQ(runs(ways[i].from) ? 0 : -EIO, trip_recover(&t));
@@ -531,7 +531,7 @@ TEST_F(failure, vf_offline)
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
 		EXPECT_EQ(-EIO, vf_mig_data_size(vf));
 
-		pf_bring_back(&self->pf);
+		pf_restore_vfs(&self->pf);
 		vf_reset(vf);
 		guest_restart(n);
 		guest_suspend(n);
@@ -564,12 +564,12 @@ TEST_F(failure, pf_fails)
 	for (i = 0; i < EACH_FATE; i++) {
 		trip_begin(&t, &ways[i], n);
 		sibling_start(&self->sibling);
-		ASSERT_TRUE(fault_midway(vf, &ways[i], VF_FAULT_FAIL, 0));
+		ASSERT_TRUE(fault_midway(vf, &ways[i], FAULT_FAIL, 0));
 		log_open();
-		begin = ran_ms();
+		begin = running_ms();
 		EXPECT_EQ(-ECANCELED, trip_go(&t));
 		pf_await_live(&self->pf);
-		begin = ran_ms() - begin;
+		begin = running_ms() - begin;
 		longest = begin > longest ? begin : longest;
 
 		EXPECT_TRUE(log_has("controller is down; will reset"));
@@ -579,12 +579,12 @@ TEST_F(failure, pf_fails)
 
 		state = vf_get_state(vf);
 		ret = vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
-		if (ways[i].command == VF_QUERY) {
+		if (ways[i].command == COMMAND_QUERY) {
 			EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, state);
 			EXPECT_EQ(0, ret);
 		} else {
 			/* It is found out by the next who wants something. */
-			EXPECT_EQ(ways[i].command == VF_SAVE ||
+			EXPECT_EQ(ways[i].command == COMMAND_SAVE ||
 				  ways[i].from == VFIO_DEVICE_STATE_RESUMING ?
 				  trip_state(&t) : VFIO_DEVICE_STATE_ERROR, state);
 			EXPECT_EQ(state == VFIO_DEVICE_STATE_ERROR ?
@@ -595,7 +595,7 @@ TEST_F(failure, pf_fails)
 
 		sibling_stop(&self->sibling);
 		EXPECT_TRUE(self->sibling.lost);
-		pf_bring_back(&self->pf);
+		pf_restore_vfs(&self->pf);
 		vf_reset(vf);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
 		guest_restart(n);

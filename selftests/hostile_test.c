@@ -678,7 +678,7 @@ FIXTURE(hostile)
 
 FIXTURE_SETUP(hostile)
 {
-	const char *why = vf_unfit(2, VF_ANY, false);
+	const char *why = vf_skip_reason(2, VF_ANY, false);
 	int i;
 
 	if (why)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * How large a state may be: what one command carries, and not a byte more. The
- * device model is asked for states of any size (vf_fault()).
+ * device model is asked for states of any size (fault_set()).
  */
 #include <fcntl.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@ FIXTURE(size)
 
 FIXTURE_SETUP(size)
 {
-	const char *why = vf_unfit(2, VF_ANY, false);
+	const char *why = vf_skip_reason(2, VF_ANY, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -38,7 +38,7 @@ FIXTURE_TEARDOWN(size)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		vf_fault(vf_bdf(i), VF_QUERY, VF_FAULT_NONE, 0);
+		fault_set(vf_bdf(i), COMMAND_QUERY, FAULT_NONE, 0);
 		vf_close(&self->vf[i]);
 	}
 	close(self->log);
@@ -51,9 +51,9 @@ static size_t stream_size(__u32 state)
 
 static bool state_size(struct vf *vf, __u32 running, __u32 suspended)
 {
-	return vf_fault(vf->bdf, VF_QUERY, VF_FAULT_NONE, 0) &&
-	       vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, running) &&
-	       vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, suspended);
+	return fault_set(vf->bdf, COMMAND_QUERY, FAULT_NONE, 0) &&
+	       fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE, running) &&
+	       fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, suspended);
 }
 
 /* What the log says that one command carries, when there are @size bytes; or 0 */
@@ -165,8 +165,8 @@ TEST_F(size, too_large)
 		close(fd);
 		io_check(n);
 	}
-	vf_fault(vf->bdf, VF_QUERY, VF_FAULT_NONE, 0);
-	guest_move(n, &self->vf[1]);
+	fault_set(vf->bdf, COMMAND_QUERY, FAULT_NONE, 0);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 

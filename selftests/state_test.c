@@ -35,7 +35,7 @@ FIXTURE_VARIANT_ADD(state, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(state)
 {
-	const char *why = vf_unfit(1, variant->api, false);
+	const char *why = vf_skip_reason(1, variant->api, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -258,7 +258,7 @@ TEST_F(state, data_fd_for_reading)
 		EXPECT_EQ(0, read(pfd.fd, &byte, 1));
 
 	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP, NULL));
-	EXPECT_EQ(-ENODEV, stream_touch(pfd.fd));
+	EXPECT_EQ(-ENODEV, stream_transfer_byte(pfd.fd));
 	EXPECT_EQ(1, poll(&pfd, 1, 0));
 	EXPECT_TRUE(pfd.revents & (POLLERR | POLLHUP));
 }
@@ -307,7 +307,7 @@ TEST_F(state, data_fd_for_writing)
 					NULL));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(&self->vf));
 	vf_reset(&self->vf);
-	EXPECT_EQ(-ENODEV, stream_touch(pfd.fd));
+	EXPECT_EQ(-ENODEV, stream_transfer_byte(pfd.fd));
 }
 
 /* The user closes data_fd when he likes. */
@@ -351,7 +351,7 @@ TEST_F(state, reset)
 		vf_reset(&self->vf);
 		/* At once, not only when somebody asks for the state. */
 		if (has_stream(state))
-			EXPECT_EQ(-ENODEV, stream_touch(fd))
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(fd))
 				TH_LOG("in state %u", state);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		close(fd);
@@ -376,7 +376,7 @@ TEST_F(state, close)
 		ASSERT_EQ(0, vf_set_state(&self->vf, state, &fd));
 		vf_close(&self->vf);
 		if (has_stream(state))
-			EXPECT_EQ(-ENODEV, stream_touch(fd))
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(fd))
 				TH_LOG("in state %u", state);
 		close(fd);
 

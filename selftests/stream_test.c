@@ -31,7 +31,7 @@ FIXTURE_VARIANT_ADD(stream, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(stream)
 {
-	const char *why = vf_unfit(2, variant->api, false);
+	const char *why = vf_skip_reason(2, variant->api, false);
 	struct nvme_queue *q;
 
 	if (why)

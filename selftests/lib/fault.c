@@ -3,8 +3,8 @@
 #include "fault.h"
 #include "pf.h"
 
-static bool set_fault(const char *bdf, enum vf_command command,
-		      enum vf_fault fault, __u32 value, __u32 times)
+static bool set_fault(const char *bdf, enum fault_command command,
+		      enum fault_kind fault, __u32 value, __u32 times)
 {
 	struct nvme_admin_cmd cmd = {
 		.opcode = 0x09,		/* Set Features */
@@ -19,25 +19,25 @@ static bool set_fault(const char *bdf, enum vf_command command,
 	return !pf_admin(&pf, &cmd);
 }
 
-bool vf_fault(const char *bdf, enum vf_command command, enum vf_fault fault,
-	      __u32 value)
+bool fault_set(const char *bdf, enum fault_command command, enum fault_kind fault,
+	       __u32 value)
 {
 	return set_fault(bdf, command, fault, value, 0);
 }
 
-bool vf_fault_once(const char *bdf, enum vf_command command, enum vf_fault fault,
-		   __u32 value)
+bool fault_set_once(const char *bdf, enum fault_command command, enum fault_kind fault,
+		    __u32 value)
 {
 	return set_fault(bdf, command, fault, value, 1);
 }
 
-void vf_no_faults(const char *bdf)
+void fault_clear_all(const char *bdf)
 {
-	static const enum vf_command commands[] = {
-		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+	static const enum fault_command commands[] = {
+		COMMAND_QUERY, COMMAND_SUSPEND, COMMAND_RESUME, COMMAND_SAVE, COMMAND_LOAD,
 	};
 	unsigned int i;
 
 	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		vf_fault(bdf, commands[i], VF_FAULT_NONE, 0);
+		fault_set(bdf, commands[i], FAULT_NONE, 0);
 }

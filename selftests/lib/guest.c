@@ -33,7 +33,7 @@ void guest_open(struct nvme *n, struct vf *vf, unsigned int count,
 
 static void set_state(struct vf *vf, unsigned int state, int *data_fd)
 {
-	vf_go(vf, state, data_fd);
+	vf_enter_state(vf, state, data_fd);
 	if (vf_get_state(vf) != (int)state)
 		die("%s is not in state %u", vf->bdf, state);
 }
@@ -56,7 +56,7 @@ void guest_precopy(struct nvme *n, struct stream *s)
 	set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY, &n->data_fd);
 	s->data = NULL;
 	s->len = 0;
-	ret = stream_read_on(s, n->data_fd, n->chunk);
+	ret = stream_read_more(s, n->data_fd, n->chunk);
 	if (ret != -ENOMSG)
 		die("%s: PRE_COPY ends with %d", n->vf->bdf, ret);
 }
@@ -84,7 +84,7 @@ void guest_read_state(struct nvme *n, struct stream *s)
 {
 	int ret;
 
-	ret = stream_read_on(s, n->data_fd, n->chunk);
+	ret = stream_read_more(s, n->data_fd, n->chunk);
 	if (ret)
 		die("%s: cannot save: %s", n->vf->bdf, strerror(-ret));
 	close(n->data_fd);
@@ -114,7 +114,7 @@ void guest_load(struct nvme *n, struct vf *vf, const struct stream *s)
 	set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 }
 
-void guest_move(struct nvme *n, struct vf *vf)
+void guest_migrate(struct nvme *n, struct vf *vf)
 {
 	struct vf *from = n->vf;
 	struct stream s;
@@ -142,7 +142,7 @@ void guest_roll_back(struct nvme *n)
 
 void guest_restart(struct nvme *n)
 {
-	nvme_lost(n);
+	io_forget_unfinished(n);
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	io_check(n);
 }

@@ -9,7 +9,7 @@
 
 /* Allocate the guest's memory. */
 void guest_init(struct nvme *n);
-/* Allocate the guest's memory and open the first @count VFs for it, on the first of which it runs. */
+/* Allocate the guest's memory and open @count VFs for it; the guest runs on the first. */
 void guest_open(struct nvme *n, struct vf *vf, unsigned int count,
 		enum vf_api api);
 
@@ -25,7 +25,7 @@ void guest_stop_copy(struct nvme *n, struct stream *s);
 void guest_read_state(struct nvme *n, struct stream *s);
 void guest_load(struct nvme *n, struct vf *vf, const struct stream *s);
 /* Migrate to another VF, and reset the first one. */
-void guest_move(struct nvme *n, struct vf *vf);
+void guest_migrate(struct nvme *n, struct vf *vf);
 /* Save a copy of the guest's memory, and compare with it. */
 void guest_freeze(struct nvme *n);
 void guest_check_frozen(struct nvme *n, const char *when);

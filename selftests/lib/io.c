@@ -142,7 +142,7 @@ unsigned int io_submit(struct nvme *n, struct nvme_queue *q, unsigned int count)
 	return i;
 }
 
-void io_leave(struct nvme *n)
+void io_leave_unfinished(struct nvme *n)
 {
 	struct nvme_queue *q;
 
@@ -224,7 +224,7 @@ void io_check(struct nvme *n)
 	}
 }
 
-void nvme_lost(struct nvme *n)
+void io_forget_unfinished(struct nvme *n)
 {
 	struct nvme_queue *q;
 	struct nvme_req *req;

@@ -15,7 +15,7 @@ unsigned int io_submit(struct nvme *n, struct nvme_queue *q, unsigned int count)
  * Leave commands in all conditions: completed but not consumed; executing; in the
  * queue without a ring of the doorbell.
  */
-void io_leave(struct nvme *n);
+void io_leave_unfinished(struct nvme *n);
 /* Do what a vCPU may still do in RUNNING_P2P: consume, submit, ring. */
 void io_while_suspended(struct nvme *n);
 /* Submit on each queue, and ring. */
@@ -29,6 +29,6 @@ void io_check(struct nvme *n);
  * Forget what writes in progress have written, because the controller was reset. nvme_start()
  * is next.
  */
-void nvme_lost(struct nvme *n);
+void io_forget_unfinished(struct nvme *n);
 
 #endif /* NVMEVF_TEST_IO_H */

@@ -204,7 +204,7 @@ static bool virt_mgmt(const struct pf *pf, const struct secondary *vf,
 	return !pf_admin(pf, &cmd);
 }
 
-void pf_offline(const struct pf *pf, const char *vf_bdf)
+void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf)
 {
 	const struct secondary *vfs = (const void *)pf->vfs;
 
@@ -213,7 +213,7 @@ void pf_offline(const struct pf *pf, const char *vf_bdf)
 		die("%s does not go offline", vf_bdf);
 }
 
-void pf_bring_back(const struct pf *pf)
+void pf_restore_vfs(const struct pf *pf)
 {
 	const struct secondary *was = (const void *)pf->vfs;
 	struct secondary now[4096 / sizeof(struct secondary)];

@@ -10,7 +10,7 @@
 
 /*
  * A reset of the PF takes its VFs offline, and their queues and vectors with them.
- * pf_open() saves what each VF has, pf_bring_back() restores it.
+ * pf_open() saves what each VF has, pf_restore_vfs() restores it.
  */
 struct pf {
 	char		bdf[16];
@@ -28,7 +28,7 @@ int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
 /* Limit the time of an admin command; commands for VFs may take twice that. */
 void pf_set_timeout(const struct pf *pf, unsigned int seconds);
 /* Take one VF offline, even if the VF is in use. */
-void pf_offline(const struct pf *pf, const char *vf_bdf);
+void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf);
 /* Reset the controller. */
 void pf_reset(const struct pf *pf);
 /* Unbind the nvme driver from the PF, or bind it and wait until it is ready. */
@@ -40,6 +40,6 @@ void pf_await_live(const struct pf *pf);
 int pf_remove_vfs(const struct pf *pf);
 int pf_add_vfs(const struct pf *pf);
 /* Bring the VFs online with the resources that they had at pf_open(). */
-void pf_bring_back(const struct pf *pf);
+void pf_restore_vfs(const struct pf *pf);
 
 #endif /* NVMEVF_TEST_PF_H */

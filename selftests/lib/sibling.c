@@ -21,7 +21,7 @@ void sibling_open(struct sibling *s, const char *bdf, enum vf_api api)
 static void *sibling_work(void *arg)
 {
 	struct sibling *s = arg;
-	long long last = ran_ms(), now;
+	long long last = running_ms(), now;
 	struct nvme_queue *q;
 	unsigned int count;
 	bool stop;
@@ -34,7 +34,7 @@ static void *sibling_work(void *arg)
 			nvme_ring(&s->n, q);
 			count += nvme_reap(&s->n, q);
 		}
-		now = ran_ms();
+		now = running_ms();
 		if (now - last > s->stall_ms)
 			s->stall_ms = now - last;
 		if (count)

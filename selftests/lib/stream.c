@@ -6,7 +6,7 @@
 #include "stream.h"
 #include "util.h"
 
-int stream_read_on(struct stream *s, int fd, size_t chunk)
+int stream_read_more(struct stream *s, int fd, size_t chunk)
 {
 	size_t room = s->len;
 	ssize_t n;
@@ -32,7 +32,7 @@ int stream_read(struct stream *s, int fd, size_t chunk)
 
 	s->data = NULL;
 	s->len = 0;
-	ret = stream_read_on(s, fd, chunk);
+	ret = stream_read_more(s, fd, chunk);
 	if (ret) {
 		free(s->data);
 		s->data = NULL;
@@ -64,7 +64,7 @@ int stream_write(const struct stream *s, int fd, size_t chunk)
 	return 0;
 }
 
-int stream_touch(int fd)
+int stream_transfer_byte(int fd)
 {
 	char byte = 0;
 	int ret;

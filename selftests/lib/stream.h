@@ -22,11 +22,11 @@ struct stream {
 /* Read a whole stream; return 0 or -errno. */
 int stream_read(struct stream *s, int fd, size_t chunk);
 /* Append to what @s has. -ENOMSG: the rest follows in STOP_COPY. */
-int stream_read_on(struct stream *s, int fd, size_t chunk);
+int stream_read_more(struct stream *s, int fd, size_t chunk);
 int stream_write(const struct stream *s, int fd, size_t chunk);
 /* Return the bytes of controller state in the stream. */
 __u64 stream_state_length(const struct stream *s);
 /* Read or write one byte, depending on the direction of @fd; return 0 or -errno. */
-int stream_touch(int fd);
+int stream_transfer_byte(int fd);
 
 #endif /* NVMEVF_TEST_STREAM_H */

@@ -7,7 +7,7 @@
 #include "sysfs.h"
 #include "util.h"
 
-bool is_there(const char *bdf)
+bool sysfs_device_exists(const char *bdf)
 {
 	char path[64];
 

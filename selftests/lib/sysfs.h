@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* Return whether the PCI function exists. */
-bool is_there(const char *bdf);
+bool sysfs_device_exists(const char *bdf);
 /* Write @text; return 0 or -errno. */
 int sysfs_write(const char *path, const char *text);
 void sysfs_set(const char *path, const char *value);

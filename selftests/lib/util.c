@@ -8,10 +8,10 @@
 
 void await_thread(pthread_t thread, const char *what, int seconds)
 {
-	long long deadline = ran_ms() + 1000LL * seconds;
+	long long deadline = running_ms() + 1000LL * seconds;
 
 	while (pthread_tryjoin_np(thread, NULL)) {
-		if (ran_ms() > deadline)
+		if (running_ms() > deadline)
 			die("%s takes longer than %d s", what, seconds);
 		usleep(1000);
 	}
@@ -61,12 +61,12 @@ static void *keep_ticking(void *unused)
 {
 	for (;;) {
 		usleep(1000 * TICK_MS);
-		ran_ms();
+		running_ms();
 	}
 	return NULL;
 }
 
-long long ran_ms(void)
+long long running_ms(void)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static long long last, stood_still;

@@ -52,6 +52,6 @@ long long now_ms(void);
  * Return the time without intervals in which the whole machine stood still: for
  * upper bounds of durations.
  */
-long long ran_ms(void);
+long long running_ms(void);
 
 #endif /* NVMEVF_TEST_UTIL_H */

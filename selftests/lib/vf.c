@@ -58,7 +58,7 @@ bool vf_firmware_migrates(const char *bdf)
 	return id[3072] == 1;
 }
 
-const char *vf_unfit(unsigned int count, enum vf_api api, bool faults)
+const char *vf_skip_reason(unsigned int count, enum vf_api api, bool faults)
 {
 	unsigned int i;
 
@@ -68,10 +68,10 @@ const char *vf_unfit(unsigned int count, enum vf_api api, bool faults)
 		return "this kernel has no such API";
 	if (!vf_firmware_migrates(vf_bdf(0)))
 		return "the firmware cannot migrate";
-	if (faults && !vf_fault(vf_bdf(0), VF_QUERY, VF_FAULT_NONE, 0))
+	if (faults && !fault_set(vf_bdf(0), COMMAND_QUERY, FAULT_NONE, 0))
 		return "the firmware cannot be made to misbehave";
 	for (i = 0; faults && i < count; i++)
-		vf_no_faults(vf_bdf(i));
+		fault_clear_all(vf_bdf(i));
 	return NULL;
 }
 
@@ -365,7 +365,7 @@ int vf_set_state(struct vf *vf, unsigned int state, int *data_fd)
 	return ret;
 }
 
-void vf_go(struct vf *vf, unsigned int state, int *data_fd)
+void vf_enter_state(struct vf *vf, unsigned int state, int *data_fd)
 {
 	int ret = vf_set_state(vf, state, data_fd);
 

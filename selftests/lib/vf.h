@@ -49,7 +49,7 @@ bool vf_firmware_migrates(const char *bdf);
  * Return why a test must be skipped that needs @count VFs that can migrate and, if
  * @faults, take faults; or NULL, without any fault left.
  */
-const char *vf_unfit(unsigned int count, enum vf_api api, bool faults);
+const char *vf_skip_reason(unsigned int count, enum vf_api api, bool faults);
 
 /* Bind a VF that has no driver to the driver under test. */
 void vf_bind(const char *bdf);
@@ -76,7 +76,7 @@ int vf_get_state(struct vf *vf);
 /* Set the migration state. *@data_fd is -1 if the arc makes none; @data_fd may be NULL. */
 int vf_set_state(struct vf *vf, unsigned int state, int *data_fd);
 /* Set the migration state; end the test when that fails. */
-void vf_go(struct vf *vf, unsigned int state, int *data_fd);
+void vf_enter_state(struct vf *vf, unsigned int state, int *data_fd);
 
 /* Return how many controller states the driver holds in memory, of all VFs. */
 unsigned int vf_images(void);
