@@ -34,7 +34,8 @@ bool fault_set_once(const char *bdf, enum fault_command command, enum fault_kind
 void fault_clear_all(const char *bdf)
 {
 	static const enum fault_command commands[] = {
-		COMMAND_QUERY, COMMAND_SUSPEND, COMMAND_RESUME, COMMAND_SAVE, COMMAND_LOAD,
+#define COMMAND(name, opcode)	(opcode),
+#include "../testbed/qemu/faults.def"
 	};
 	unsigned int i;
 

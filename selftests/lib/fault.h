@@ -6,25 +6,16 @@
 #include <stdbool.h>
 #include <linux/types.h>
 
+/* COMMAND_QUERY ... COMMAND_LOAD: opcodes */
 enum fault_command {
-	COMMAND_QUERY	= 0xc4,
-	COMMAND_SUSPEND	= 0xc8,
-	COMMAND_RESUME	= 0xcc,
-	COMMAND_SAVE		= 0xd2,
-	COMMAND_LOAD		= 0xd5,
+#define COMMAND(name, opcode)	COMMAND_##name = (opcode),
+#include "../testbed/qemu/faults.def"
 };
 
+/* FAULT_NONE ... FAULT_OFFLINE; the table describes the value of each. */
 enum fault_kind {
-	FAULT_NONE		= 0,	/* removes all faults of the command */
-	FAULT_DELAY		= 1,	/* ms */
-	FAULT_STATUS		= 2,	/* status of the failure */
-	FAULT_NEVER		= 3,	/* no answer */
-	FAULT_SIZE		= 4,	/* QUERY: bytes of state of a running VF */
-	FAULT_SIZE_IDLE	= 5,	/* ... of a suspended one */
-	FAULT_DAMAGE		= 6,	/* SAVE, LOAD: offset of a byte */
-	FAULT_LENGTH		= 7,	/* SAVE, LOAD: bytes that are transferred */
-	FAULT_FAIL		= 8,	/* of the controller: 0 the PF's, 1 the VF's */
-	FAULT_OFFLINE	= 9,	/* the VF is */
+#define FAULT(name, kind)	FAULT_##name = (kind),
+#include "../testbed/qemu/faults.def"
 };
 
 /*
