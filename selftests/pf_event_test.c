@@ -42,6 +42,8 @@ FIXTURE_SETUP(pf_event)
 
 	if (why)
 		SKIP(return, "%s", why);
+	if (!trace_open())
+		SKIP(return, "this kernel has no tracefs");
 	self->bdf[0] = vf_bdf(0);
 	self->bdf[1] = vf_bdf(1);
 	fault_clear_all(self->bdf[0]);
@@ -65,6 +67,7 @@ FIXTURE_TEARDOWN(pf_event)
 	fault_clear_all(self->bdf[0]);
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
+	trace_close();
 }
 
 /* A saved state is good, whatever becomes of the VF. One that was not is none. */
@@ -316,6 +319,7 @@ static void close_vfs(FIXTURE_DATA(pf_event) * self)
 {
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
+	trace_close();
 }
 
 /* VFs that have come again go back to their users. */

@@ -6,12 +6,12 @@
 #include <unistd.h>
 #include <linux/pci_regs.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "lib/guest.h"
 #include "lib/io.h"
 #include "lib/nvme.h"
-#include "lib/point.h"
 #include "lib/stream.h"
 #include "lib/util.h"
 #include "lib/vf.h"
@@ -179,7 +179,6 @@ static void *reset(void *arg)
 /* Returns in the middle of it, or after it if the machine is slow. */
 static void reset_begin(struct reset *r, struct vf *vf)
 {
-	char path[64];
 	pid_t tid;
 
 	*r = (struct reset){ .vf = vf };
@@ -187,9 +186,8 @@ static void reset_begin(struct reset *r, struct vf *vf)
 		die("no thread");
 	while (!(tid = __atomic_load_n(&r->tid, __ATOMIC_ACQUIRE)))
 		;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stack", tid);
 	while (!__atomic_load_n(&r->over, __ATOMIC_ACQUIRE) &&
-	       !threads_in(path, "pcie_flr", "msleep"))
+	       !sleeps_in(tid, SYS_ioctl, vf->fd))
 		;
 }
 
