@@ -33,7 +33,7 @@ FIXTURE_SETUP(arcs)
 
 	if (why)
 		SKIP(return, "%s", why);
-	if (!trace_open())
+	if (!trace_open_steps())
 		SKIP(return, "this kernel has no tracefs");
 	guest_open(&self->n, &self->vf, 1, VF_ANY);
 	ASSERT_TRUE(vf_mig_flags(&self->vf) & VFIO_MIGRATION_PRE_COPY);
