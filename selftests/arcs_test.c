@@ -108,27 +108,27 @@ static const struct row {
 	[VFIO_DEVICE_STATE_PRE_COPY] = pre_copy,	\
 	[VFIO_DEVICE_STATE_PRE_COPY_P2P] = pre_copy_p2p }
 	{ "RUNNING", VFIO_DEVICE_STATE_RUNNING, .commands =
-	  TO("S", "", "SIQV", "SI", "S", "IQ", "SIQ") },
+	  TO("S", "", "SIIQV", "SII", "S", "IIQ", "SIIQ") },
 	{ "RUNNING_P2P", VFIO_DEVICE_STATE_RUNNING_P2P, .commands =
-	  TO("", "R", "IQV", "I", "", "RIQ", "IQ") },
+	  TO("", "R", "IIQV", "II", "", "RIIQ", "IIQ") },
 	{ "STOP", VFIO_DEVICE_STATE_STOP, .commands =
-	  TO("", "R", "IQV", "I", "", "RIQ", "IQ") },
+	  TO("", "R", "IIQV", "II", "", "RIIQ", "IIQ") },
 	{ "PRE_COPY", VFIO_DEVICE_STATE_PRE_COPY, .commands =
-	  TO("S", "", "SQV", "SI", "S", "", "S") },
+	  TO("S", "", "SQV", "SII", "S", "", "S") },
 	{ "PRE_COPY_P2P", VFIO_DEVICE_STATE_PRE_COPY_P2P, .commands =
-	  TO("", "R", "QV", "I", "", "R", "") },
+	  TO("", "R", "QV", "II", "", "R", "") },
 	{ "STOP_COPY", VFIO_DEVICE_STATE_STOP_COPY, .commands =
-	  TO("", "LR", "", "I", "", NO_WAY, NO_WAY) },
+	  TO("", "LR", "", "II", "", NO_WAY, NO_WAY) },
 	{ "RESUMING, no stream", VFIO_DEVICE_STATE_RESUMING, .commands =
 	  TO(NO_WAY, NO_WAY, NO_WAY, "", NO_WAY, NO_WAY, NO_WAY) },
 	{ "RESUMING, loaded", VFIO_DEVICE_STATE_RESUMING, .loaded = true, .commands =
-	  TO("", "R", "IQV", "", "", "RIQ", "IQ") },
+	  TO("", "R", "IIQV", "", "", "RIIQ", "IIQ") },
 	{ "STOP, saved", VFIO_DEVICE_STATE_STOP, .saved = true, .commands =
-	  TO("", "LR", "I", "I", "", "LRIQ", "I") },
+	  TO("", "LR", "II", "II", "", "LRIIQ", "II") },
 	{ "RUNNING_P2P, saved", VFIO_DEVICE_STATE_RUNNING_P2P, .saved = true, .commands =
-	  TO("", "LR", "I", "I", "", "LRIQ", "I") },
+	  TO("", "LR", "II", "II", "", "LRIIQ", "II") },
 	{ "PRE_COPY_P2P, saved", VFIO_DEVICE_STATE_PRE_COPY_P2P, .saved = true, .commands =
-	  TO("", "LR", "", "I", "", "LR", "") },
+	  TO("", "LR", "", "II", "", "LR", "") },
 };
 
 static int go_row(struct vf *vf, const struct row *row, const struct stream *good)
