@@ -12,7 +12,7 @@
 #include <linux/string.h>
 
 #include "ctrl.h"
-#include "stream.h"
+#include "format.h"
 #include "trace.h"
 
 static bool allow_firmware_mismatch;

@@ -8,7 +8,7 @@
 #include <linux/mm.h>
 #include <linux/refcount.h>
 
-#include "stream.h"
+#include "format.h"
 
 struct nvmevf_ctrl;
 

@@ -1,17 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# How a VF comes to the driver, and that no VF comes to it unasked. The VFs given in
-# $TESTBED_VFS (default: all of the first NVMe PF) must not be bound; nor are they
-# at the end.
-dir=$(dirname "$0")
-# shellcheck source=/dev/null
-for f in "$dir/ktap_helpers.sh" "$dir/../kselftest/ktap_helpers.sh"; do
-	[ ! -f "$f" ] || . "$f"
-done
-
-pci=/sys/bus/pci
-driver=nvme-vfio-pci
+# Test each way to bind a VF to the driver, and that no VF is bound without a request. The
+# VFs in $TESTBED_VFS (default: those of the first NVMe PF) must be unbound. They are
+# unbound at the end, too.
+# shellcheck source=SCRIPTDIR/helpers.sh
+. "$(dirname "$0")/helpers.sh"
 us=$pci/drivers/$driver
 
 ktap_print_header
@@ -27,17 +21,9 @@ pf=$(readlink -f $pci/devices/"$vf"/physfn)
 autoprobe=$(cat "$pf/sriov_drivers_autoprobe")
 ids="$(cat $pci/devices/"$vf"/vendor) $(cat $pci/devices/"$vf"/device)"
 
-bound() { [ "$(basename "$(readlink $pci/devices/"$vf"/driver)")" = "${1:-$driver}" ]; }
-unbound() { [ ! -e $pci/devices/"$vf"/driver ]; }
-group_is_there() { [ -c /dev/vfio/"$(basename "$(readlink $pci/devices/"$vf"/iommu_group)")" ]; }
-probe() { echo "$vf" > $pci/drivers_probe; }
-override() { echo "$1" > $pci/devices/"$vf"/driver_override; }
+has_group() { [ -c /dev/vfio/"$(basename "$(readlink $pci/devices/"$vf"/iommu_group)")" ]; }
 
-unbind() {
-	echo "$vf" > $pci/devices/"$vf"/driver/unbind && unbound
-}
-
-# The one alias is of the kind that only those read who look for a VFIO driver.
+# The driver has one alias, which only programs that look for a VFIO driver use.
 alias_is_for_vfio() {
 	local aliases
 
@@ -46,67 +32,68 @@ alias_is_for_vfio() {
 		[ "$(wc -l <<< "$aliases")" = 1 ]
 }
 
-# With no word of the administrator a VF belongs to nvme.
-not_unasked() {
-	probe
-	bound nvme && unbind
+# By default nvme takes a VF.
+not_bound_by_default() {
+	probe "$vf"
+	is_bound "$vf" nvme && unbind_vf "$vf"
 }
 
-by_override() {
-	override $driver && probe && bound && group_is_there
+bind_by_override() {
+	override "$vf" $driver && probe "$vf" && is_bound "$vf" && has_group
 }
 
-unbind_takes_group_away() {
-	unbind && ! group_is_there
+unbind_removes_group() {
+	unbind_vf "$vf" && ! has_group
 }
 
-by_bind() {
-	override $driver && echo "$vf" > $us/bind && bound && unbind && override ""
+bind_by_bind() {
+	override "$vf" $driver && echo "$vf" > $us/bind && is_bound "$vf" && unbind_vf "$vf" &&
+		override "$vf" ""
 }
 
-by_new_id() {
-	echo "$ids" > $us/new_id && bound && group_is_there &&
-		echo "$ids" > $us/remove_id && bound && unbind
+bind_by_new_id() {
+	echo "$ids" > $us/new_id && is_bound "$vf" && has_group &&
+		echo "$ids" > $us/remove_id && is_bound "$vf" && unbind_vf "$vf"
 }
 
-by_driverctl() {
-	driverctl --nosave set-override "$vf" $driver && bound &&
-		driverctl --nosave unset-override "$vf" && ! bound
+bind_by_driverctl() {
+	driverctl --nosave set-override "$vf" $driver && is_bound "$vf" &&
+		driverctl --nosave unset-override "$vf" && ! is_bound "$vf"
 }
 
-# One line says why there is no migration, and only if there is none.
-log_says_why() {
-	local byte lines want=1
+# One line of the log gives the reason if there is no migration.
+log_gives_reason() {
+	local byte lines expected=1
 
 	byte=$(nvme id-ctrl --raw-binary "/dev/$(basename "$pf"/nvme/nvme*)" |
 		od -An -tu1 -j3072 -N1) || return
-	[ "$byte" -ne 1 ] || want=0
+	[ "$byte" -ne 1 ] || expected=0
 	echo "selftest of $driver" > /dev/kmsg
-	override $driver && probe && bound || return
+	override "$vf" $driver && probe "$vf" && is_bound "$vf" || return
 	lines=$(dmesg | sed -n "/selftest of $driver/h;//!H;\${x;p}" |
 		grep -c "$driver $vf: migration off: ")
-	ktap_print_msg "Identify says $byte, the log $lines times why not"
-	unbind && override "" && [ "$lines" -eq $want ]
+	ktap_print_msg "byte 3072 of Identify: $byte; lines with a reason: $lines, expected $expected"
+	unbind_vf "$vf" && override "$vf" "" && [ "$lines" -eq $expected ]
 }
 
 ktap_set_plan 8
 ktap_test_result "alias is for VFIO only" alias_is_for_vfio
 echo 1 > "$pf/sriov_drivers_autoprobe"
-ktap_test_result "not bound unasked" not_unasked
-ktap_test_result "bound by driver_override" by_override
-ktap_test_result "unbind takes the group away" unbind_takes_group_away
-ktap_test_result "bound by bind" by_bind
-ktap_test_result "bound by new_id" by_new_id
-for v in $TESTBED_VFS; do # new_id takes all that it fits
+ktap_test_result "not bound by default" not_bound_by_default
+ktap_test_result "bound by driver_override" bind_by_override
+ktap_test_result "unbind removes the group" unbind_removes_group
+ktap_test_result "bound by bind" bind_by_bind
+ktap_test_result "bound by new_id" bind_by_new_id
+for v in $TESTBED_VFS; do # new_id binds all VFs with these IDs
 	echo "$v" > $us/unbind
 done 2>/dev/null
 if command -v driverctl > /dev/null; then
-	ktap_test_result "bound by driverctl" by_driverctl
-	override ""
-	unbound || unbind
+	ktap_test_result "bound by driverctl" bind_by_driverctl
+	override "$vf" ""
+	is_unbound "$vf" || unbind_vf "$vf"
 else
 	ktap_test_skip "bound by driverctl"
 fi
 echo "$autoprobe" > "$pf/sriov_drivers_autoprobe"
-ktap_test_result "log says why there is no migration" log_says_why
+ktap_test_result "log gives the reason if there is no migration" log_gives_reason
 ktap_finished

@@ -1,13 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The results of the KUnit tests, which ran when the driver was loaded, as TAP that
-# is not nested.
-dir=$(dirname "$0")
-# shellcheck source=/dev/null
-for f in "$dir/ktap_helpers.sh" "$dir/../kselftest/ktap_helpers.sh"; do
-	[ ! -f "$f" ] || . "$f"
-done
+# Print the results of the KUnit tests, which ran when the driver was loaded, as TAP
+# without nesting.
+# shellcheck source=SCRIPTDIR/helpers.sh
+. "$(dirname "$0")/helpers.sh"
 
 kunit=/sys/kernel/debug/kunit
 [ -d $kunit ] || { ktap_print_header; ktap_skip_all "the kernel has no KUnit"; exit "$KSFT_SKIP"; }
@@ -21,7 +18,8 @@ for suite in nvme_vfio_pci_{cmds,ctrl,load,save}; do
 	else
 		printf '1..1\nnot ok 1 %s did not run\n' $suite
 	fi
-	! grep -q '^not ok' $kunit/$suite/results || failed=1
-	[ -n "$results" ] || failed=1
+	if [ -z "$results" ] || grep -q '^not ok' $kunit/$suite/results; then
+		failed=1
+	fi
 done
 exit $failed

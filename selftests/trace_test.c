@@ -44,6 +44,7 @@ static const struct {
 	{ "nvmevf_reset", "__data_loc char[] vf; " },
 };
 
+#define SUSPEND_FAILED	" error=-5 status=0x4120\n"
 #define OTHER_MAGIC							\
 	"\"not a stream of this driver: magic 0x4d4c4656454d564f, expected 0x4d4c4656454d564e\""
 
@@ -313,7 +314,8 @@ TEST_F(trace, failures)
 	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x4120));
 	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
 	fault_clear_all(n->vf->bdf);
-	EXPECT_STREQ("nvmevf_command: vf=A verb=suspend opcode=0xc8 bytes=0 error=-5 status=0x4120\n"
+	EXPECT_STREQ("nvmevf_command: vf=A verb=suspend opcode=0xc8 bytes=0"
+		     SUSPEND_FAILED
 		     "nvmevf_arc: vf=A from=RUNNING to=RUNNING_P2P error=-5\n",
 		     seen(self));
 

@@ -15,7 +15,7 @@
 #include <linux/vfio.h>
 
 #include "../cmds.h"
-#include "../stream.h"
+#include "../format.h"
 
 #define STATE		"a state of 21 bytes.."
 #define STATE_SIZE	21

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <linux/types.h>
 
-#include "../../stream.h"
+#include "../../format.h"
 
 /* A stream begins with two records, IDENTITY and STATE, and ends with END. */
 struct stream {

@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the scripts of the test bed have in common. Source it after "set -euo
-# pipefail".
+# What the scripts of the test bed share. Source this file after "set -euo pipefail".
 
 testbed=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 top=$(cd "$testbed/../.." && pwd)
-# absolute, for scripts that are called from elsewhere
+# The path is absolute, because the scripts change their directory.
 NVMEVF_CACHE=$(realpath -m -- "${NVMEVF_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}}")
 export NVMEVF_CACHE
 cache=$NVMEVF_CACHE/nvme-vfio-pci
-# what is sorted or looked for shall not depend on who calls
+# The order of sort and the ranges of grep must not depend on the caller's locale.
 export LC_ALL=C.UTF-8
 
-# one clock for a script and those that it calls
+# A script and those that it calls show the time since the same moment.
 export TESTBED_BEGAN=${TESTBED_BEGAN:-$EPOCHSECONDS}
 step=0
 steps=0
 
-# say TEXT...: a line of progress; results own stdout, so it goes to stderr
+# say TEXT...: print a line of progress to stderr; stdout is for results
 say() {
 	local at=''
 
@@ -26,24 +25,26 @@ say() {
 	printf '[%3ds%s] %s\n' $((EPOCHSECONDS - TESTBED_BEGAN)) "$at" "$*" >&2
 }
 
+# die TEXT...: print an error message and exit
 die() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 	exit 1
 }
 
-# on_exit COMMAND: run it when the script ends, the last one given first
+# on_exit COMMAND: run COMMAND when the script ends. Several commands run in reverse order.
+# The trap evaluates COMMAND as text: quote what is to be expanded at the end.
 cleanup=:
 on_exit() {
 	cleanup="$1; $cleanup"
-	# shellcheck disable=SC2064 # what is known now is what is to be run
+	# shellcheck disable=SC2064 # expand $cleanup now, so that the trap has this text
 	trap "set +e; $cleanup" EXIT
 }
-# an EXIT trap does not run when a signal kills the shell, so exit instead
+# Bash runs no EXIT trap when a signal kills the shell. These traps exit instead.
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# need_packages PACKAGE...: install those Debian packages that are absent
+# need_packages PACKAGE...: install the Debian packages that are missing
 need_packages() {
 	local p miss=()
 
@@ -54,19 +55,20 @@ need_packages() {
 	[ ${#miss[@]} -gt 0 ] || return 0
 	[ "$(id -u)" = 0 ] || die "these packages are missing: ${miss[*]}"
 	say "installing ${miss[*]}"
-	# not two at a time; and a machine that has just come up may be at it by itself
+	# The lock is for other scripts. The timeout is for apt of a machine that just booted.
 	(
 		flock 9
-		apt-get update || echo "the lists stay as they are"
+		apt-get update || echo "apt-get update failed; trying the lists that are there"
 		DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y \
 			--no-install-recommends "${miss[@]}"
 	) > "$cache/log/packages.log" 2>&1 < /dev/null 9> "$cache/packages.lock" || {
 		tail -n 20 "$cache/log/packages.log" >&2
-		die "apt-get failed; log: $cache/log/packages.log"
+		die "cannot install ${miss[*]}: apt-get failed; log: $cache/log/packages.log"
 	}
 }
 
-# hash_of TEXT PATH...: of TEXT, and of all files under these paths below $top
+# hash_of TEXT PATH...: print the hash of TEXT and of all files under the PATHs, which
+# are relative to $top
 hash_of() {
 	local text=$1
 
@@ -79,7 +81,7 @@ hash_of() {
 	) | sha256sum | cut -c1-16
 }
 
-# enter_root ROOT COMMAND...: chroot, with a /proc that is gone with the command
+# enter_root ROOT COMMAND...: run COMMAND in chroot ROOT, which has /proc for that time
 enter_root() {
 	need_packages mount
 	# shellcheck disable=SC2016 # for the inner shell

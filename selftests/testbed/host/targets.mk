@@ -1,41 +1,46 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The targets for people; the Makefile at the top includes this when it is not
-# kbuild that reads it.
+# The targets for developers.
 H := selftests/testbed/host
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check check-hosts bench demo demo-one-host demo-newer-qemu \
+.PHONY: help modules check check-hosts check-one bench demo demo-one-host demo-newer-qemu \
 	soak lint clean distclean deb install tree check-deb check-tree
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
-	@echo 'make check      lint, and all tests in a VM'
-	@echo 'make check-hosts  those around the driver: hosts, libvirt, driverctl, hot-plug'
-	@echo 'make soak       the long runs: long; goes on where it was interrupted'
+	@echo 'make check      run lint, and all tests in VMs'
+	@echo 'make check-one TEST=NAME'
+	@echo '                run one kselftest, such as stream_test, or one step of check'
+	@echo 'make check-hosts  run the tests of hosts, libvirt, driverctl and hot-plug'
+	@echo 'make soak       run the tests for hours; continue an interrupted run'
 	@echo 'make bench      measure what the driver costs: blackout, data_fd, memory, many VFs'
-	@echo 'make lint       checkpatch, sparse, W=1, kernel-doc, shellcheck'
-	@echo 'make demo       migrate a VM that does I/O to a VF, between two hosts and back'
-	@echo 'make demo-one-host  the same within one host, and where its blackout went'
-	@echo 'make demo-newer-qemu  the same with a newer QEMU, of Debian backports'
-	@echo 'make clean      remove what kbuild left in this directory'
-	@echo 'make distclean  remove the cache of VM, compilers and modules, too'
+	@echo 'make lint       run checkpatch, sparse, W=1, kernel-doc, shellcheck, spell checker'
+	@echo 'make demo       migrate a VM under I/O between two hosts and back'
+	@echo 'make demo-one-host  migrate it within one host, and show where its blackout went'
+	@echo 'make demo-newer-qemu  likewise, with a newer QEMU, from Debian backports'
+	@echo 'make clean      remove the files of kbuild in this directory'
+	@echo 'make distclean  remove the cache of VMs, compilers and modules, too'
 	@echo
 	@echo 'make deb        build the Debian package, for dkms'
-	@echo 'make install    nvme-vfs, which brings up VFs when the system starts'
+	@echo 'make install    install nvme-vfs, which brings up VFs when the system starts'
 	@echo 'make tree KERNEL=DIR'
-	@echo '                put hook and driver into a kernel tree, as patches'
+	@echo '                add hook and driver to a kernel tree, as patches'
 	@echo 'make check-deb  install, boot with and purge the package, in a VM'
-	@echo 'make check-tree compile such trees, for x86-64, arm64 and s390x'
+	@echo 'make check-tree compile such kernel trees, for x86-64, arm64 and s390x'
 	@echo
-	@echo 'It takes Debian 12 or later on x86-64, root (to install packages and to'
+	@echo 'Requirements: Debian 12 or later on x86-64, root (to install packages and to'
 	@echo 'set up a build root) and 15 GB of disk; no NVMe device and no KVM.'
+	@echo 'selftests/testbed/README.md describes the test bed.'
 
 modules:
 	@$(H)/build modules
 
 check:
 	@$(H)/check
+
+check-one:
+	@$(H)/check-one $(TEST)
 
 check-hosts:
 	@$(H)/check hosts

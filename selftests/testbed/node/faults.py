@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0
+"""faults: make the device model misbehave
+
+COMMAND and FAULT hold the numbers of qemu/faults.def by name: COMMAND["SAVE"] is an
+opcode, FAULT["DELAY"] a kind of fault.
+"""
+import os
+import re
+
+from vfs import nvme, pf_device, read, vf_number
+
+LINES = re.findall(r"^(COMMAND|FAULT)\((\w+), *(\w+)\)",
+                   read(os.path.join(os.environ["TESTBED_DIR"], "faults.def")), re.M)
+COMMAND, FAULT = ({name: int(value, 0) for macro, name, value in LINES if macro == table}
+                  for table in ("COMMAND", "FAULT"))
+
+
+def set_fault(vf, command, fault, value=0, times=0):
+    """Apply @fault with its @value to @command of @vf, @times times. 0 means always."""
+    # a vendor-specific feature of the device model, see qemu/lm.c.inc
+    word = vf_number(vf) | COMMAND[command] << 16 | FAULT[fault] << 24
+    nvme("admin-passthru", pf_device(), "-O", "9", "--cdw10=0xc0", f"--cdw11={word}",
+         f"--cdw12={value}", f"--cdw13={times}")

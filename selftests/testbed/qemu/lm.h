@@ -1,0 +1,89 @@
+/*
+ * QEMU NVM Express: live migration of virtual functions
+ *
+ * What a controller (NvmeCtrl) has for it, see lm.c.inc.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_NVME_LM_H
+#define HW_NVME_LM_H
+
+#include "block/aio.h"
+#include "block/nvme.h"
+
+enum NvmeLmOpcode {
+#define COMMAND(name, opcode) NVME_ADM_CMD_LM_##name = opcode,
+#include "faults.def"
+};
+
+/* All opcodes are C0h to DFh */
+#define NVME_LM_OPCODES 0x20
+
+typedef enum NvmeLmFaultKind {
+#define FAULT(name, kind) NVME_LM_FAULT_##name = kind,
+#include "faults.def"
+    NVME_LM_NR_FAULTS,
+} NvmeLmFaultKind;
+
+typedef struct NvmeLmFault {
+    bool     on;
+    uint32_t value;
+    uint32_t left;          /* commands; 0: no limit */
+} NvmeLmFault;
+
+/*
+ * The phase of a VF in its live migration. A PF is RUNNING or FAILED. The
+ * predicates below compare phases, so the order matters.
+ */
+typedef enum NvmeLmPhase {
+    NVME_LM_RUNNING = 0,
+    NVME_LM_SUSPENDING,     /* fetches nothing, finishes outstanding commands */
+    NVME_LM_SUSPENDED,
+    NVME_LM_SAVED,          /* suspended, and the state has been saved */
+    NVME_LM_RESET,          /* during a function level reset */
+    NVME_LM_FAILED,         /* does nothing until it is reset */
+} NvmeLmPhase;
+
+typedef struct NvmeLm {
+    NvmeLmPhase phase;
+    QEMUBH      *bh;        /* of a VF: completes a SUSPEND */
+    int64_t     since;      /* when SUSPENDING began, in ns */
+    uint32_t    queried;    /* QUERY's size while suspended, until it is used */
+    NvmeLmFault faults[NVME_LM_OPCODES][NVME_LM_NR_FAULTS];
+    QEMUTimer   *timer;     /* of a PF: executes delayed commands */
+} NvmeLm;
+
+/* Whether the controller must not fetch commands */
+static inline bool nvme_lm_stopped(const NvmeLm *lm)
+{
+    return lm->phase > NVME_LM_RUNNING;
+}
+
+/* Whether the controller must not write to guest memory or interrupt */
+static inline bool nvme_lm_quiet(const NvmeLm *lm)
+{
+    return lm->phase > NVME_LM_SUSPENDING;
+}
+
+/* Whether SUSPEND is complete: no command of the VF is in flight */
+static inline bool nvme_lm_idle(const NvmeLm *lm)
+{
+    return lm->phase == NVME_LM_SUSPENDED || lm->phase == NVME_LM_SAVED;
+}
+
+/* Call this when a command of the controller has finished */
+static inline void nvme_lm_req_done(const NvmeLm *lm)
+{
+    if (lm->phase == NVME_LM_SUSPENDING) {
+        qemu_bh_schedule(lm->bh);
+    }
+}
+
+/* Return the index, counted from 1, of the VF that a command names */
+static inline uint16_t nvme_lm_target(const NvmeCmd *cmd)
+{
+    return le32_to_cpu(cmd->cdw10) & 0xffff;
+}
+
+#endif /* HW_NVME_LM_H */
