@@ -193,7 +193,7 @@ TEST_F(datafd, precopy)
 	if (!(vf_mig_flags(vf) & VFIO_MIGRATION_PRE_COPY))
 		SKIP(return, "the driver does not support PRE_COPY");
 	unmapped = must(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-			    -1, 0));
+			     -1, 0));
 	ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
 	info = (struct vfio_precopy_info){ .argsz = sizeof(info) - 1 };
 	EXPECT_EQ(-EINVAL, result(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info)));

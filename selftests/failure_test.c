@@ -365,7 +365,7 @@ TEST_F(failure, too_long_on_save)
 
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
 		save_bad_state(_metadata, n, &self->sibling.vf, VF_FAULT_LENGTH,
-			   lengths[i], &s);
+			       lengths[i], &s);
 		EXPECT_GT(PAGE, stream_state_length(&s));
 		free(s.data);
 	}

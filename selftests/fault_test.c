@@ -476,7 +476,7 @@ TEST_F(fault, concurrent_saves)
 		took[pass] = now_ms() - begin;
 		run_again(vf, fd, count);
 	}
-	TH_LOG("%d VFs, %d ms each: one by one %lld ms, concurrently %lld ms, entered after %lld ms",
+	TH_LOG("%d VFs, %d ms each: serial %lld ms, concurrent %lld ms, entered after %lld ms",
 	       count, SLOW_MS, took[0], took[1], entered);
 	EXPECT_LE(count * (SLOW_MS - 1), took[0]);
 	EXPECT_LE(SLOW_MS - 1, took[1]);
