@@ -9,8 +9,14 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define STATES	(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
 
@@ -23,7 +29,7 @@ FIXTURE(arcs)
 
 FIXTURE_SETUP(arcs)
 {
-	const char *why = vf_unfit(1, VF_ANY, false);
+	const char *why = vf_skip_reason(1, VF_ANY, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -342,7 +348,7 @@ TEST_F(arcs, only_reset_leaves_error)
 	pf_open(&pf, vf->bdf);
 	guest_suspend(&self->n);
 	pf_reset(&pf);
-	pf_bring_back(&pf);
+	pf_restore_vfs(&pf);
 
 	EXPECT_EQ(-ENODEV, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(vf));

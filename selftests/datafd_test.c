@@ -12,8 +12,13 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #ifndef fallthrough
 #define fallthrough	__attribute__((__fallthrough__))
@@ -37,7 +42,7 @@ FIXTURE_VARIANT_ADD(datafd, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(datafd)
 {
-	const char *why = vf_unfit(2, variant->api, false);
+	const char *why = vf_skip_reason(2, variant->api, false);
 
 	if (why)
 		SKIP(return, "%s", why);

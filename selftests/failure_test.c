@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Test controllers that fail: a command fails, its data are damaged or truncated,
- * or the VF or the PF fails during the command (vf_fault()). The driver returns
+ * or the VF or the PF fails during the command (fault_set()). The driver returns
  * an error and logs one line. The guest keeps all acknowledged writes. Its sibling
  * on another VF is not affected.
  */
@@ -9,8 +9,16 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/sibling.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /* Time limit in seconds to detect and reset a controller that failed. */
 #define BOUND	10
@@ -25,7 +33,7 @@ FIXTURE(failure)
 
 FIXTURE_SETUP(failure)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -40,8 +48,8 @@ FIXTURE_SETUP(failure)
 FIXTURE_TEARDOWN(failure)
 {
 	pf_set_timeout(&self->pf, 60);
-	vf_no_faults(vf_bdf(0));
-	vf_no_faults(vf_bdf(1));
+	fault_clear_all(vf_bdf(0));
+	fault_clear_all(vf_bdf(1));
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
 }
@@ -54,33 +62,33 @@ static void move_to_sibling_vf(FIXTURE_DATA(failure) * self)
 
 	vf_close(target);
 	vf_open(target, target->bdf, VF_ANY, n->mem, GUEST_MEM);
-	guest_move(n, target);
+	guest_migrate(n, target);
 	io_check(n);
 }
 
 /* Transitions that send a command. */
 static const struct transition {
 	const char	*name;		/* of the command */
-	enum vf_command	command;
+	enum fault_command	command;
 	unsigned int	from, to;
 	bool		saved;		/* the driver keeps a saved state */
 } transitions[] = {
 #define TRANSITION(name, command, from, to, ...)	\
 	{ name, command, VFIO_DEVICE_STATE_##from, VFIO_DEVICE_STATE_##to, __VA_ARGS__ }
-	TRANSITION("QUERY_DATA_SIZE", VF_QUERY, RUNNING, PRE_COPY),
-	TRANSITION("SUSPEND", VF_SUSPEND, RUNNING, RUNNING_P2P),
-	TRANSITION("SAVE_DATA", VF_SAVE, STOP, STOP_COPY),
+	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, RUNNING, PRE_COPY),
+	TRANSITION("SUSPEND", COMMAND_SUSPEND, RUNNING, RUNNING_P2P),
+	TRANSITION("SAVE_DATA", COMMAND_SAVE, STOP, STOP_COPY),
 	/* write() sends LOAD_DATA. */
-	TRANSITION("LOAD_DATA", VF_LOAD, RESUMING, RESUMING),
-	TRANSITION("LOAD_DATA", VF_LOAD, RUNNING_P2P, RUNNING, true),
-	TRANSITION("RESUME", VF_RESUME, RUNNING_P2P, RUNNING),
-	TRANSITION("QUERY_DATA_SIZE", VF_QUERY, RUNNING_P2P, PRE_COPY_P2P),
-	TRANSITION("QUERY_DATA_SIZE", VF_QUERY, PRE_COPY_P2P, STOP_COPY),
-	TRANSITION("QUERY_DATA_SIZE", VF_QUERY, STOP, STOP_COPY),
-	TRANSITION("SUSPEND", VF_SUSPEND, PRE_COPY, PRE_COPY_P2P),
-	TRANSITION("SAVE_DATA", VF_SAVE, PRE_COPY_P2P, STOP_COPY),
-	TRANSITION("RESUME", VF_RESUME, RUNNING_P2P, RUNNING, true),
-	TRANSITION("RESUME", VF_RESUME, PRE_COPY_P2P, PRE_COPY),
+	TRANSITION("LOAD_DATA", COMMAND_LOAD, RESUMING, RESUMING),
+	TRANSITION("LOAD_DATA", COMMAND_LOAD, RUNNING_P2P, RUNNING, true),
+	TRANSITION("RESUME", COMMAND_RESUME, RUNNING_P2P, RUNNING),
+	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, RUNNING_P2P, PRE_COPY_P2P),
+	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, PRE_COPY_P2P, STOP_COPY),
+	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, STOP, STOP_COPY),
+	TRANSITION("SUSPEND", COMMAND_SUSPEND, PRE_COPY, PRE_COPY_P2P),
+	TRANSITION("SAVE_DATA", COMMAND_SAVE, PRE_COPY_P2P, STOP_COPY),
+	TRANSITION("RESUME", COMMAND_RESUME, RUNNING_P2P, RUNNING, true),
+	TRANSITION("RESUME", COMMAND_RESUME, PRE_COPY_P2P, PRE_COPY),
 };
 
 /* The first entries that cover each command, and LOAD_DATA in both states. */
@@ -110,7 +118,7 @@ static void attempt_begin(struct attempt *t, const struct transition *transition
 		guest_suspend(n);
 		guest_save(n, &t->stream);
 	}
-	vf_go(n->vf, transition->from, &t->fd);
+	vf_enter_state(n->vf, transition->from, &t->fd);
 }
 
 /* Return 0 or -errno. */
@@ -126,7 +134,7 @@ static int attempt_run(struct attempt *t)
 	ret = vf_set_state(vf, t->transition->to, &fd);
 	if (fd >= 0)
 		t->fd = fd;
-	if (!ret && t->transition->command == VF_SAVE) {
+	if (!ret && t->transition->command == COMMAND_SAVE) {
 		ret = stream_read(&s, t->fd, 4096);
 		free(s.data);
 	}
@@ -136,7 +144,7 @@ static int attempt_run(struct attempt *t)
 /* Return the migration state after the command failed. */
 static unsigned int attempt_state_on_failure(const struct attempt *t)
 {
-	return t->transition->command == VF_SAVE ? t->transition->to : t->transition->from;
+	return t->transition->command == COMMAND_SAVE ? t->transition->to : t->transition->from;
 }
 
 static void attempt_end(struct attempt *t)
@@ -191,7 +199,7 @@ static int errno_of(const struct transition *transition, __u16 status)
 		return -EINVAL;
 	case 0x370:	/* Host Pathing Error */
 		/* -EAGAIN would tell users of the data_fd to poll(). */
-		return transition->command == VF_SAVE ||
+		return transition->command == COMMAND_SAVE ||
 		       transition->from == VFIO_DEVICE_STATE_RESUMING ? -EIO : -EAGAIN;
 	}
 	return -EIO;
@@ -204,8 +212,8 @@ static void fail_once(struct __test_metadata *_metadata, struct nvme *n,
 	struct attempt t;
 
 	attempt_begin(&t, transition, n);
-	ASSERT_TRUE(vf_fault_once(n->vf->bdf, transition->command, VF_FAULT_STATUS,
-				  status));
+	ASSERT_TRUE(fault_set_once(n->vf->bdf, transition->command, FAULT_STATUS,
+				   status));
 	EXPECT_EQ(errno_of(transition, status), attempt_run(&t));
 	EXPECT_EQ(attempt_state_on_failure(&t), vf_get_state(n->vf));
 	EXPECT_EQ(0, attempt_recover(&t));
@@ -275,7 +283,7 @@ TEST_F(failure, one_log_line)
  * the state, so the guest cannot continue on either VF before a reset.
  */
 static void save_bad_state(struct __test_metadata *_metadata, struct nvme *n,
-			   struct vf *target, enum vf_fault fault, __u32 value,
+			   struct vf *target, enum fault_kind fault, __u32 value,
 			   struct stream *s)
 {
 	struct vf *vf = n->vf;
@@ -286,11 +294,11 @@ static void save_bad_state(struct __test_metadata *_metadata, struct nvme *n,
 		io_submit(n, q, 3);
 		nvme_ring(n, q);
 	}
-	ASSERT_TRUE(vf_fault_once(vf->bdf, VF_SAVE, fault, value));
+	ASSERT_TRUE(fault_set_once(vf->bdf, COMMAND_SAVE, fault, value));
 	guest_suspend(n);
 	guest_save(n, s);
 
-	vf_go(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+	vf_enter_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
 	EXPECT_EQ(-EINVAL, stream_write(s, fd, s->len));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(target));
 	EXPECT_EQ(-EINVAL, vf_set_state(target, VFIO_DEVICE_STATE_STOP, NULL));
@@ -317,7 +325,7 @@ TEST_F(failure, damaged_on_save)
 	/* Damage each of the first bytes, a sample of the others, and the last. */
 	for (at = 0; at < size; at = at < 24 ? at + 1 :
 	     at < size - 1 && at + 97 >= size ? size - 1 : at + 97) {
-		save_bad_state(_metadata, n, target, VF_FAULT_DAMAGE, at, &s);
+		save_bad_state(_metadata, n, target, FAULT_DAMAGE, at, &s);
 		size = stream_state_length(&s);
 		free(s.data);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
@@ -343,7 +351,7 @@ TEST_F(failure, truncated_on_save)
 
 	for (length = 0; length < used; length = length < used - 1 &&
 	     2 * length + 1 >= used ? used - 1 : 2 * length + 1) {
-		save_bad_state(_metadata, n, target, VF_FAULT_LENGTH, length, &s);
+		save_bad_state(_metadata, n, target, FAULT_LENGTH, length, &s);
 		for (i = length; i < stream_state_length(&s); i++)
 			EXPECT_EQ(0, s.data[PAYLOAD_AT + i]);
 		free(s.data);
@@ -364,7 +372,7 @@ TEST_F(failure, too_long_on_save)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
-		save_bad_state(_metadata, n, &self->sibling.vf, VF_FAULT_LENGTH,
+		save_bad_state(_metadata, n, &self->sibling.vf, FAULT_LENGTH,
 			       lengths[i], &s);
 		EXPECT_GT(PAGE, stream_state_length(&s));
 		free(s.data);
@@ -376,11 +384,11 @@ TEST_F(failure, too_long_on_save)
 TEST_F(failure, damaged_on_load)
 {
 	static const struct {
-		enum vf_fault	fault;
+		enum fault_kind	fault;
 		__u32		value;
 	} faults[] = {
-		{ VF_FAULT_DAMAGE, 0 }, { VF_FAULT_DAMAGE, 100 },
-		{ VF_FAULT_LENGTH, 0 }, { VF_FAULT_LENGTH, 100 },
+		{ FAULT_DAMAGE, 0 }, { FAULT_DAMAGE, 100 },
+		{ FAULT_LENGTH, 0 }, { FAULT_LENGTH, 100 },
 	};
 	struct vf *target = &self->sibling.vf;
 	struct nvme *n = &self->n;
@@ -391,11 +399,11 @@ TEST_F(failure, damaged_on_load)
 	for (i = 0; i < ARRAY_SIZE(faults); i++) {
 		io_submit(n, n->queue->next, 3);
 		nvme_ring(n, n->queue->next);
-		ASSERT_TRUE(vf_fault_once(target->bdf, VF_LOAD, faults[i].fault,
-					  faults[i].value));
+		ASSERT_TRUE(fault_set_once(target->bdf, COMMAND_LOAD, faults[i].fault,
+					   faults[i].value));
 		guest_suspend(n);
 		guest_save(n, &s);
-		vf_go(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+		vf_enter_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
 		EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
 		close(fd);
 		free(s.data);
@@ -406,8 +414,8 @@ TEST_F(failure, damaged_on_load)
 		io_check(n);
 
 		/* LOAD_DATA fails on the source, too; a second attempt works. */
-		ASSERT_TRUE(vf_fault_once(n->vf->bdf, VF_LOAD, faults[i].fault,
-					  faults[i].value));
+		ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_LOAD, faults[i].fault,
+					   faults[i].value));
 		guest_suspend(n);
 		guest_save(n, &s);
 		free(s.data);
@@ -432,8 +440,8 @@ TEST_F(failure, slow_command)
 	sibling_start(&self->sibling);
 	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
 		attempt_begin(&t, &transitions[i], n);
-		ASSERT_TRUE(vf_fault_once(n->vf->bdf, transitions[i].command,
-					  VF_FAULT_DELAY, 200));
+		ASSERT_TRUE(fault_set_once(n->vf->bdf, transitions[i].command,
+					   FAULT_DELAY, 200));
 		begin = now_ms();
 		EXPECT_EQ(0, attempt_run(&t));
 		EXPECT_LE(199, now_ms() - begin);
@@ -454,19 +462,19 @@ TEST_F(failure, slow_command)
 /* Begin an attempt during whose command the fault occurs. */
 static void attempt_begin_fault(struct __test_metadata *_metadata, struct attempt *t,
 				const struct transition *transition, struct nvme *n,
-				enum vf_fault fault, __u32 value)
+				enum fault_kind fault, __u32 value)
 {
 	const char *bdf = n->vf->bdf;
 
 	attempt_begin(t, transition, n);
-	ASSERT_TRUE(vf_fault_once(bdf, transition->command, VF_FAULT_DELAY, 20));
-	ASSERT_TRUE(vf_fault_once(bdf, transition->command, fault, value));
+	ASSERT_TRUE(fault_set_once(bdf, transition->command, FAULT_DELAY, 20));
+	ASSERT_TRUE(fault_set_once(bdf, transition->command, fault, value));
 }
 
 /* Run an attempt during whose command the VF fails. */
 static void attempt_fail(struct __test_metadata *_metadata, struct attempt *t,
 			 const struct transition *transition, struct nvme *n,
-			 enum vf_fault fault, __u32 value)
+			 enum fault_kind fault, __u32 value)
 {
 	attempt_begin_fault(_metadata, t, transition, n, fault, value);
 	EXPECT_EQ(-EIO, attempt_run(t));
@@ -501,7 +509,7 @@ TEST_F(failure, vf_fails)
 
 	sibling_start(&self->sibling);
 	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
-		attempt_fail(_metadata, &t, &transitions[i], n, VF_FAULT_FAIL, 1);
+		attempt_fail(_metadata, &t, &transitions[i], n, FAULT_FAIL, 1);
 		EXPECT_EQ(NVME_CSTS_CFS,
 			  nvme_read32(n, NVME_CSTS) & NVME_CSTS_CFS);
 		EXPECT_EQ(runs(transitions[i].from) ||
@@ -531,13 +539,13 @@ TEST_F(failure, vf_offline)
 
 	sibling_start(&self->sibling);
 	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
-		attempt_fail(_metadata, &t, &transitions[i], n, VF_FAULT_OFFLINE, 0);
+		attempt_fail(_metadata, &t, &transitions[i], n, FAULT_OFFLINE, 0);
 		EXPECT_EQ(runs(transitions[i].from) ? 0 : -EIO, attempt_recover(&t));
 		vf_reset(vf);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
 		EXPECT_EQ(-EIO, vf_mig_data_size(vf));
 
-		pf_bring_back(&self->pf);
+		pf_restore_vfs(&self->pf);
 		vf_reset(vf);
 		attempt_end_reset(_metadata, &t);
 	}
@@ -563,12 +571,12 @@ TEST_F(failure, pf_fails)
 	for (i = 0; i < EACH_OUTCOME; i++) {
 		sibling_start(&self->sibling);
 		attempt_begin_fault(_metadata, &t, &transitions[i], n,
-				    VF_FAULT_FAIL, 0);
+				    FAULT_FAIL, 0);
 		log_open();
-		begin = ran_ms();
+		begin = running_ms();
 		EXPECT_EQ(-ECANCELED, attempt_run(&t));
 		pf_await_live(&self->pf);
-		begin = ran_ms() - begin;
+		begin = running_ms() - begin;
 		longest = begin > longest ? begin : longest;
 
 		EXPECT_TRUE(log_has("controller is down; will reset"));
@@ -578,12 +586,12 @@ TEST_F(failure, pf_fails)
 
 		state = vf_get_state(vf);
 		ret = vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
-		if (transitions[i].command == VF_QUERY) {
+		if (transitions[i].command == COMMAND_QUERY) {
 			EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, state);
 			EXPECT_EQ(0, ret);
 		} else {
 			/* The next transition detects the reset. */
-			EXPECT_EQ(transitions[i].command == VF_SAVE ||
+			EXPECT_EQ(transitions[i].command == COMMAND_SAVE ||
 				  transitions[i].from == VFIO_DEVICE_STATE_RESUMING ?
 				  attempt_state_on_failure(&t) : VFIO_DEVICE_STATE_ERROR, state);
 			EXPECT_EQ(state == VFIO_DEVICE_STATE_ERROR ?
@@ -594,7 +602,7 @@ TEST_F(failure, pf_fails)
 
 		sibling_stop(&self->sibling);
 		EXPECT_TRUE(self->sibling.lost);
-		pf_bring_back(&self->pf);
+		pf_restore_vfs(&self->pf);
 		vf_reset(vf);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
 		guest_restart(n);

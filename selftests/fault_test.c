@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Test controllers that are slow or report bad sizes. The device model injects
- * these faults (vf_fault()). The guest must continue without loss of data.
+ * these faults (fault_set()). The guest must continue without loss of data.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -9,8 +9,14 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/point.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /* The delay of slow commands: it must dominate all else, even on a busy machine. */
 #define SLOW_MS		1000
@@ -26,12 +32,12 @@ static void no_faults(void)
 	unsigned int i;
 
 	for (i = 0; vf_bdf(i); i++)
-		vf_no_faults(vf_bdf(i));
+		fault_clear_all(vf_bdf(i));
 }
 
 FIXTURE_SETUP(fault)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -69,8 +75,8 @@ TEST_F(fault, query_is_an_estimate)
 
 	for (i = 0; i < ARRAY_SIZE(estimates); i++) {
 		from = n->vf;
-		ASSERT_TRUE(vf_fault(from->bdf, VF_QUERY, VF_FAULT_SIZE,
-				     estimates[i]));
+		ASSERT_TRUE(fault_set(from->bdf, COMMAND_QUERY, FAULT_SIZE,
+				      estimates[i]));
 		ASSERT_EQ(0, vf_set_state(from, VFIO_DEVICE_STATE_PRE_COPY,
 					  &fd));
 		io_submit(n, n->queue[0].next, 5);
@@ -103,7 +109,7 @@ TEST_F(fault, state_grows)
 	struct stream s;
 	struct vf *from = n->vf;
 
-	ASSERT_TRUE(vf_fault(from->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, 77777));
+	ASSERT_TRUE(fault_set(from->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, 77777));
 	guest_suspend(n);
 	guest_save(n, &s);
 	sizes_in(&s, &promised, &sent);
@@ -132,11 +138,11 @@ TEST_F(fault, bad_size_while_running)
 
 	for (i = 0; i < ARRAY_SIZE(bad_sizes); i++) {
 		bad = &bad_sizes[i];
-		ASSERT_TRUE(vf_fault(n->vf->bdf, VF_QUERY, VF_FAULT_SIZE,
-				     bad->size));
+		ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_QUERY, FAULT_SIZE,
+				      bad->size));
 		/* The driver must not send SUSPEND; a SUSPEND would fail. */
-		ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_STATUS,
-				     0x6));
+		ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS,
+				      0x6));
 		io_submit(n, n->queue[0].next, 5);
 		EXPECT_EQ(bad->error, vf_mig_data_size(n->vf));
 		EXPECT_EQ(bad->error,
@@ -151,7 +157,7 @@ TEST_F(fault, bad_size_while_running)
 		no_faults();
 		EXPECT_LT(0, vf_mig_data_size(n->vf));
 	}
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
@@ -165,8 +171,8 @@ TEST_F(fault, bad_size_while_suspended)
 
 	for (i = 0; i < ARRAY_SIZE(bad_sizes); i++) {
 		bad = &bad_sizes[i];
-		ASSERT_TRUE(vf_fault(n->vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE,
-				     bad->size));
+		ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE,
+				      bad->size));
 		io_submit(n, n->queue[0].next, 5);
 		EXPECT_LT(0, vf_mig_data_size(n->vf));
 
@@ -191,15 +197,15 @@ TEST_F(fault, bad_size_while_suspended)
 		io_wait(n);
 		no_faults();
 	}
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
-static int stop_copy(struct vf *vf, enum vf_fault fault, unsigned int value)
+static int stop_copy(struct vf *vf, enum fault_kind fault, unsigned int value)
 {
 	int fd, ret;
 
-	if (!vf_fault(vf->bdf, VF_SAVE, fault, value))
+	if (!fault_set(vf->bdf, COMMAND_SAVE, fault, value))
 		die("%s: injecting a fault into SAVE_DATA failed", vf->bdf);
 	ret = vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 	if (ret)
@@ -210,18 +216,18 @@ static int stop_copy(struct vf *vf, enum vf_fault fault, unsigned int value)
 /* Enter STOP_COPY with a SAVE_DATA that takes SLOW_MS. */
 static int slow_stop_copy(struct vf *vf)
 {
-	return stop_copy(vf, VF_FAULT_DELAY, SLOW_MS);
+	return stop_copy(vf, FAULT_DELAY, SLOW_MS);
 }
 
 /* Enter STOP_COPY with a SAVE_DATA that does not end before answer_save(). */
 static int held_stop_copy(struct vf *vf)
 {
-	return stop_copy(vf, VF_FAULT_NEVER, 0);
+	return stop_copy(vf, FAULT_NEVER, 0);
 }
 
 static void answer_save(struct vf *vf)
 {
-	vf_fault(vf->bdf, VF_SAVE, VF_FAULT_NONE, 0);
+	fault_set(vf->bdf, COMMAND_SAVE, FAULT_NONE, 0);
 }
 
 /* The transition to STOP_COPY does not wait for SAVE_DATA; read() and poll() do. */
@@ -340,7 +346,7 @@ TEST_F(fault, roll_back_while_saving)
 		io_check(n);
 	}
 	no_faults();
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
@@ -353,7 +359,7 @@ TEST_F(fault, save_fails_late)
 
 	io_submit(n, n->queue[0].next, 5);
 	nvme_ring(n, n->queue[0].next);
-	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SAVE, VF_FAULT_STATUS, 0x6));
+	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SAVE, FAULT_STATUS, 0x6));
 	pfd.fd = slow_stop_copy(n->vf);
 	EXPECT_EQ(1, poll(&pfd, 1, 1000 * PATIENCE));
 	EXPECT_EQ(-1, read(pfd.fd, &byte, 1));
@@ -364,7 +370,7 @@ TEST_F(fault, save_fails_late)
 	io_wait(n);
 	io_check(n);
 	no_faults();
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
@@ -393,7 +399,7 @@ TEST_F(fault, reset_while_saving)
 	close(fd);
 	io_check(n);
 	no_faults();
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
@@ -417,11 +423,11 @@ TEST_F(fault, reset_while_suspending)
 	int status;
 	pid_t pid;
 
-	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_NEVER, 0));
+	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_NEVER, 0));
 	pid = must(fork());
 	if (!pid)
 		_exit(-vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
-	point_await(VF_SUSPEND, 1);
+	point_await_commands(COMMAND_SUSPEND, 1);
 	vf_reset(n->vf);
 	no_faults();
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -429,7 +435,7 @@ TEST_F(fault, reset_while_suspending)
 	EXPECT_EQ(EAGAIN, WEXITSTATUS(status));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
 	guest_restart(n);
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
@@ -484,7 +490,7 @@ TEST_F(fault, concurrent_saves)
 	/* All SAVE_DATA commands must be in progress concurrently. */
 	for (i = 0; i < count; i++)
 		fd[i] = held_stop_copy(&vf[i]);
-	point_await(VF_SAVE, count);
+	point_await_commands(COMMAND_SAVE, count);
 	for (i = 0; i < count; i++)
 		answer_save(&vf[i]);
 	for (i = 0; i < count; i++)

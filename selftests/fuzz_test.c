@@ -14,8 +14,15 @@
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
-#include "fuzz.h"
-#include "nvme.h"
+#include "lib/fault.h"
+#include "lib/fuzz.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define NORMAL_STEPS	5000
 
@@ -28,8 +35,8 @@
 
 enum command { QUERY, SUSPEND, RESUME, SAVE, LOAD, COMMANDS };
 
-static const enum vf_command opcodes[COMMANDS] = {
-	VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+static const enum fault_command opcodes[COMMANDS] = {
+	COMMAND_QUERY, COMMAND_SUSPEND, COMMAND_RESUME, COMMAND_SAVE, COMMAND_LOAD,
 };
 
 /* A whole stream. */
@@ -93,7 +100,7 @@ static struct {
 	bool		failed;		/* the step */
 	char		log[24][160];
 	unsigned long	moves, starts, ios;
-	unsigned long	faults[VF_FAULT_SIZE_IDLE + 1];
+	unsigned long	faults[FAULT_SIZE_IDLE + 1];
 } fuzz;
 
 /* What the step is doing, for those who must find out what went wrong. */
@@ -423,7 +430,7 @@ static void lose_guest(void)
 {
 	fuzz.home = NULL;
 	fuzz.life = 0;
-	nvme_lost(&fuzz.n);
+	io_forget_unfinished(&fuzz.n);
 }
 
 /* With an old life, a guest would overwrite what another one has written. */
@@ -807,18 +814,18 @@ static void step_flr(struct model *v)
 	model_reset(v);
 }
 
-static void lay_fault(struct model *v, enum command c, enum vf_fault kind,
+static void lay_fault(struct model *v, enum command c, enum fault_kind kind,
 		      __u32 value)
 {
 	note(" %#x kind %u value %#x", opcodes[c], kind, value);
-	if (!vf_fault(v->vf.bdf, opcodes[c], kind, value))
+	if (!fault_set(v->vf.bdf, opcodes[c], kind, value))
 		die("the fault was not taken");
 	fuzz.faults[kind]++;
 }
 
 static void no_faults(struct model *v)
 {
-	vf_no_faults(v->vf.bdf);
+	fault_clear_all(v->vf.bdf);
 	memset(v->fault, 0, sizeof(v->fault));
 	memset(v->size_fault, 0, sizeof(v->size_fault));
 }
@@ -850,17 +857,17 @@ static void step_fault(struct model *v)
 	switch (below(6)) {
 	case 0:
 		i = below(ARRAY_SIZE(statuses));
-		lay_fault(v, c, VF_FAULT_STATUS, statuses[i].status);
+		lay_fault(v, c, FAULT_STATUS, statuses[i].status);
 		v->fault[c] = statuses[i].error;
 		break;
 	case 1:
 		i = below(ARRAY_SIZE(sizes));
-		lay_fault(v, QUERY, idle ? VF_FAULT_SIZE_IDLE : VF_FAULT_SIZE,
+		lay_fault(v, QUERY, idle ? FAULT_SIZE_IDLE : FAULT_SIZE,
 			  sizes[i].size);
 		v->size_fault[idle] = sizes[i].error;
 		break;
 	case 2:
-		lay_fault(v, c, VF_FAULT_DELAY, 1 + below(20));
+		lay_fault(v, c, FAULT_DELAY, 1 + below(20));
 		break;
 	default:
 		no_faults(v);
@@ -974,7 +981,7 @@ static void bring_back(void)
 	if (!fuzz.pf_bound)
 		pf_bind(&fuzz.pf);
 	fuzz.pf_bound = true;
-	pf_bring_back(&fuzz.pf);
+	pf_restore_vfs(&fuzz.pf);
 	for (i = 0; i < VFS; i++)
 		fuzz.vf[i].online = true;
 }
@@ -1076,7 +1083,7 @@ static void finish(void)
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	for (i = 0; i < 2 * VFS; i++) {
 		io_check(n);
-		guest_move(n, &fuzz.vf[n->vf == &fuzz.vf[0].vf].vf);
+		guest_migrate(n, &fuzz.vf[n->vf == &fuzz.vf[0].vf].vf);
 	}
 	io_check(n);
 }
@@ -1088,7 +1095,7 @@ FIXTURE(fuzz)
 
 FIXTURE_SETUP(fuzz)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 	unsigned int i;
 
 	if (why)
@@ -1139,9 +1146,9 @@ TEST_F_TIMEOUT(fuzz, exact, 1000000)
 	       (fuzz_now_us() - began) / 1000000, fuzz.starts);
 	/* What is lost or corrupt ends the test at once. */
 	printf("# soak: steps=%lu fault_status=%lu fault_delay=%lu fault_size=%lu",
-	       fuzz.steps, fuzz.faults[VF_FAULT_STATUS],
-	       fuzz.faults[VF_FAULT_DELAY],
-	       fuzz.faults[VF_FAULT_SIZE] + fuzz.faults[VF_FAULT_SIZE_IDLE]);
+	       fuzz.steps, fuzz.faults[FAULT_STATUS],
+	       fuzz.faults[FAULT_DELAY],
+	       fuzz.faults[FAULT_SIZE] + fuzz.faults[FAULT_SIZE_IDLE]);
 	printf(" reset_vf=%lu reset_pf=%lu migrations=%lu ios=%lu",
 	       kinds[RESET].count + kinds[FLR].count, kinds[PF_EVENT].count,
 	       fuzz.moves, fuzz.ios);

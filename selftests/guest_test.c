@@ -7,8 +7,14 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /* Time limit in seconds for a transition, or for a whole migration. */
 #define BOUND	15
@@ -21,7 +27,7 @@ FIXTURE(guest)
 
 FIXTURE_SETUP(guest)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -32,8 +38,8 @@ FIXTURE_SETUP(guest)
 
 FIXTURE_TEARDOWN(guest)
 {
-	vf_no_faults(self->vf[0].bdf);
-	vf_no_faults(self->vf[1].bdf);
+	fault_clear_all(self->vf[0].bdf);
+	fault_clear_all(self->vf[1].bdf);
 	vf_close(&self->vf[0]);
 	vf_close(&self->vf[1]);
 	trace_close();
@@ -89,8 +95,8 @@ static int vendor_command(struct nvme *n, struct nvme_queue *q, __u8 opcode,
  */
 TEST_F(guest, vendor_commands)
 {
-	static const enum vf_command commands[] = {
-		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+	static const enum fault_command commands[] = {
+		COMMAND_QUERY, COMMAND_SUSPEND, COMMAND_RESUME, COMMAND_SAVE, COMMAND_LOAD,
 	};
 	static const __u32 index[] = { 0, 1, 2, 3, 0xffff, 0x10001 };
 	struct vf *sibling = &self->vf[1];
@@ -104,7 +110,7 @@ TEST_F(guest, vendor_commands)
 		SKIP(return, "this kernel has no kprobes");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		for (k = 0; k < 2; k++)
-			vf_fault(self->vf[k].bdf, commands[i], VF_FAULT_NEVER, 0);
+			fault_set(self->vf[k].bdf, commands[i], FAULT_NEVER, 0);
 	memset(page, 0x5a, PAGE);
 	trace_clear();
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -121,10 +127,10 @@ TEST_F(guest, vendor_commands)
 	events = trace_read(0);
 	EXPECT_STREQ("", events);
 	free(events);
-	vf_no_faults(n->vf->bdf);
-	vf_no_faults(sibling->bdf);
+	fault_clear_all(n->vf->bdf);
+	fault_clear_all(sibling->bdf);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
-	guest_move(n, sibling);
+	guest_migrate(n, sibling);
 	io_check(n);
 	TH_LOG("tested %u commands", count);
 }
@@ -223,9 +229,9 @@ TEST_F(guest, disable_during_suspend)
 
 		ASSERT_EQ(0, pthread_create(&thread, NULL, disturb,
 					    &disturber));
-		begin = ran_ms();
+		begin = running_ms();
 		guest_suspend(n);
-		took = ran_ms() - begin;
+		took = running_ms() - begin;
 		if (took > longest)
 			longest = took;
 		/* Writes to registers and doorbells must not resume the VF. */
@@ -234,7 +240,7 @@ TEST_F(guest, disable_during_suspend)
 		guest_check_frozen(n, "after SUSPEND");
 
 		move_or_roll_back(n, self->vf, i);
-		nvme_lost(n);
+		io_forget_unfinished(n);
 		nvme_start(n, NVME_QUEUES, 16, 4);
 		io_check(n);
 	}
@@ -281,10 +287,10 @@ TEST_F(guest, doorbell_storm)
 		ASSERT_EQ(0, pthread_create(&thread, NULL, storm_doorbells,
 					    &storm));
 		usleep(random() % 20000);
-		begin = ran_ms();
+		begin = running_ms();
 		guest_suspend(n);
 		move_or_roll_back(n, self->vf, i);
-		took = ran_ms() - begin;
+		took = running_ms() - begin;
 		if (took > longest)
 			longest = took;
 		__atomic_store_n(&storm.stop, true, __ATOMIC_RELAXED);
@@ -321,10 +327,10 @@ TEST_F(guest, completion_queues_full)
 		nvme_await(q, 3);
 	}
 	for (i = 0; i < 30; i++) {
-		begin = ran_ms();
+		begin = running_ms();
 		guest_suspend(n);
 		move_or_roll_back(n, self->vf, i);
-		took = ran_ms() - begin;
+		took = running_ms() - begin;
 		if (took > longest)
 			longest = took;
 	}

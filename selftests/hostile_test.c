@@ -15,8 +15,13 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define OPTIONAL_MAX	65536
 
@@ -673,7 +678,7 @@ FIXTURE(hostile)
 
 FIXTURE_SETUP(hostile)
 {
-	const char *why = vf_unfit(2, VF_ANY, false);
+	const char *why = vf_skip_reason(2, VF_ANY, false);
 	int i;
 
 	if (why)

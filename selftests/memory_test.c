@@ -16,7 +16,14 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define FAULTS		"/sys/kernel/debug/"
 #define DRIVER		"/sys/bus/pci/drivers/nvme-vfio-pci"
@@ -34,7 +41,7 @@ FIXTURE(memory)
 
 FIXTURE_SETUP(memory)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -51,7 +58,7 @@ FIXTURE_TEARDOWN(memory)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		vf_no_faults(vf_bdf(i));
+		fault_clear_all(vf_bdf(i));
 		vf_close(&self->vf[i]);
 	}
 }
@@ -193,22 +200,22 @@ static void finish_work(struct nvme *n)
 /* To where the attempt begins, from wherever the last one ended. */
 static void go_back(struct attempt *a)
 {
-	vf_go(a->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	vf_enter_state(a->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 	close(a->fd);
 	if (a->n) {
 		finish_work(a->n);
 		leave_work(a->n);
 	}
 	if (a->saved) {
-		vf_go(a->vf, VFIO_DEVICE_STATE_STOP_COPY, &a->fd);
+		vf_enter_state(a->vf, VFIO_DEVICE_STATE_STOP_COPY, &a->fd);
 		await_save(a->fd);
-		vf_go(a->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_enter_state(a->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		close(a->fd);
 	}
 	/* The estimate is that of a VF which runs. */
 	if (a->estimate)
-		vf_go(a->vf, VFIO_DEVICE_STATE_PRE_COPY, &a->fd);
-	vf_go(a->vf, a->from, a->estimate ? NULL : &a->fd);
+		vf_enter_state(a->vf, VFIO_DEVICE_STATE_PRE_COPY, &a->fd);
+	vf_enter_state(a->vf, a->from, a->estimate ? NULL : &a->fd);
 }
 
 /* Fails each allocation of @call in turn; returns how many there were. */
@@ -289,16 +296,16 @@ TEST_F(memory, arcs)
 		arcs[i].vf = n->vf;
 		arcs[i].fd = -1;
 		if (arcs[i].estimate)
-			vf_fault(n->vf->bdf, VF_QUERY, VF_FAULT_SIZE,
-				 arcs[i].estimate);
+			fault_set(n->vf->bdf, COMMAND_QUERY, FAULT_SIZE,
+				  arcs[i].estimate);
 		count += fail_each(&arcs[i], go_back, go_on);
-		vf_no_faults(n->vf->bdf);
+		fault_clear_all(n->vf->bdf);
 	}
 	EXPECT_LT(30, count);
 
-	vf_go(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	vf_enter_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 	finish_work(n);
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 	TH_LOG("%u allocations", count);
 }
@@ -309,7 +316,7 @@ static void reset_and_resume(struct attempt *a)
 	if (vf_get_state(a->vf) != VFIO_DEVICE_STATE_RUNNING)
 		vf_reset(a->vf);
 	close(a->fd);
-	vf_go(a->vf, a->from, &a->fd);
+	vf_enter_state(a->vf, a->from, &a->fd);
 }
 
 static int write_all(struct attempt *a)
@@ -382,7 +389,7 @@ TEST_F(memory, calls)
 	}
 	EXPECT_LT(5, count);
 
-	guest_move(&self->n, vf);
+	guest_migrate(&self->n, vf);
 	io_check(&self->n);
 	TH_LOG("%u allocations", count);
 }
@@ -430,11 +437,11 @@ TEST_F(memory, save_data)
 	for (i = 1; i; i++) {
 		leave_work(n);
 		guest_suspend(n);
-		vf_go(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_enter_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		images = vf_images();
 
 		workers(i);
-		vf_go(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+		vf_enter_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 		await_save(fd);
 		count = workers(0);
 		ret = stream_read(&s, fd, PAGE);
@@ -443,9 +450,9 @@ TEST_F(memory, save_data)
 		failed += !!ret;
 		free(s.data);
 
-		vf_go(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_enter_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		EXPECT_EQ(images + !ret, vf_images());
-		vf_go(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		vf_enter_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		EXPECT_EQ(images, vf_images());
 		close(fd);
 		finish_work(n);
@@ -453,7 +460,7 @@ TEST_F(memory, save_data)
 			break;
 	}
 	EXPECT_LT(1, i);
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 	TH_LOG("%d allocations, %u needed", i - 1, failed);
 }
@@ -494,7 +501,7 @@ TEST_F(memory, bind)
 	EXPECT_LT(0, without);
 	TH_LOG("%d allocations, %d needed", i - 1, without);
 
-	guest_move(&self->n, vf);
+	guest_migrate(&self->n, vf);
 	io_check(&self->n);
 }
 
@@ -534,11 +541,11 @@ TEST_F(memory, held_open)
 	int fds[200], i;
 
 	ASSERT_EQ(0, vf_images());
-	ASSERT_TRUE(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, LARGE));
+	ASSERT_TRUE(fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE, LARGE));
 	for (i = 0; i < 180; i++) {
-		vf_go(vf, VFIO_DEVICE_STATE_PRE_COPY, &fds[i]);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fds[i]);
 		EXPECT_EQ(1, vf_images());
-		vf_go(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		EXPECT_EQ(0, vf_images());
 	}
 
@@ -546,7 +553,7 @@ TEST_F(memory, held_open)
 	memcpy(header, self->blank.data, sizeof(header));
 	state->length = LARGE;
 	for (; i < 200; i++) {
-		vf_go(vf, VFIO_DEVICE_STATE_RESUMING, &fds[i]);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_RESUMING, &fds[i]);
 		EXPECT_EQ(0, vf_images());
 		EXPECT_EQ(sizeof(header), write(fds[i], header, sizeof(header)));
 		EXPECT_EQ(1, vf_images());
@@ -608,19 +615,19 @@ TEST_F(memory, charged)
 
 	if (!cgroup_make("max") || charged() < 0)
 		SKIP(return, "no memory cgroup");
-	ASSERT_TRUE(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, LARGE));
+	ASSERT_TRUE(fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, LARGE));
 	pid = must(fork());
 	if (!pid) {
 		if (sysfs_write(CGROUP "/cgroup.procs", "0"))
 			die("not in the cgroup");
-		vf_go(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 		await_save(fd);
 		if (!is_charged(LARGE, 2 * LARGE))
 			die("in STOP_COPY");
-		vf_go(vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
 		if (!is_charged(LARGE, 2 * LARGE))
 			die("saved");
-		vf_go(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		if (!is_charged(0, PAGE))
 			die("in RUNNING");
 		_exit(0);
@@ -641,7 +648,7 @@ TEST_F(memory, limited)
 	pid_t pid;
 	bool good;
 
-	ASSERT_TRUE(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, LARGE));
+	ASSERT_TRUE(fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE, LARGE));
 	for (kill_it = 0; kill_it < 2; kill_it++) {
 		if (!cgroup_make("96K") || charged() < 0)
 			SKIP(return, "no memory cgroup");
@@ -665,8 +672,8 @@ TEST_F(memory, limited)
 		EXPECT_EQ(0, vf_images());
 		EXPECT_EQ(0, rmdir(CGROUP));
 	}
-	vf_no_faults(vf->bdf);
-	guest_move(&self->n, vf);
+	fault_clear_all(vf->bdf);
+	guest_migrate(&self->n, vf);
 	io_check(&self->n);
 }
 

@@ -6,7 +6,11 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/vf.h"
 
 #define TEMP_OVER	0x000000	/* THSEL of the temperature threshold */
 #define TEMP_UNDER	0x100000
@@ -29,7 +33,7 @@ FIXTURE_VARIANT_ADD(migration, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(migration)
 {
-	const char *why = vf_unfit(2, variant->api, false);
+	const char *why = vf_skip_reason(2, variant->api, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -50,7 +54,7 @@ static struct vf *other_vf(struct nvme *n, struct vf *pair)
 /* A disabled controller migrates as a disabled controller. */
 TEST_F(migration, disabled_controller)
 {
-	guest_move(&self->n, other_vf(&self->n, self->vf));
+	guest_migrate(&self->n, other_vf(&self->n, self->vf));
 	EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CC));
 	EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CSTS));
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
@@ -71,7 +75,7 @@ TEST_F(migration, registers)
 		wide_was[i] = nvme_read64(n, wide[i]);
 	for (i = 0; i < ARRAY_SIZE(narrow); i++)
 		was[i] = nvme_read32(n, narrow[i]);
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	for (i = 0; i < ARRAY_SIZE(wide); i++)
 		EXPECT_EQ(wide_was[i], nvme_read64(n, wide[i]))
 			TH_LOG("register %#x", wide[i]);
@@ -93,7 +97,7 @@ TEST_F(migration, every_queue_position)
 		io_submit(n, q, 1);
 		nvme_ring(n, q);
 		io_wait(n);
-		guest_move(n, other_vf(n, self->vf));
+		guest_migrate(n, other_vf(n, self->vf));
 	}
 	io_check(n);
 }
@@ -105,8 +109,8 @@ TEST_F(migration, busy_queue)
 
 	nvme_start(n, 1, 16, 16);
 	for (i = 0; i < 20; i++) {
-		io_leave(n);
-		guest_move(n, other_vf(n, self->vf));
+		io_leave_unfinished(n);
+		guest_migrate(n, other_vf(n, self->vf));
 		nvme_ring_all(n);
 		io_wait(n);
 	}
@@ -123,7 +127,7 @@ static void migrate_busy_guest(struct nvme *n, struct vf *pair)
 
 	for (i = 0; i < 20; i++) {
 		from = n->vf;
-		io_leave(n);
+		io_leave_unfinished(n);
 		guest_suspend(n);
 		io_while_suspended(n);
 		guest_save(n, &s);
@@ -182,7 +186,7 @@ TEST_F(migration, completion_queue_full)
 			nvme_await(q, 3);
 		}
 		for (moves = 0; moves <= i % 3; moves++)
-			guest_move(n, other_vf(n, self->vf));
+			guest_migrate(n, other_vf(n, self->vf));
 		io_wait(n);
 	}
 	io_check(n);
@@ -276,7 +280,7 @@ TEST_F(migration, interrupts)
 			nvme_ring(n, q);
 			nvme_await(q, 1);
 		}
-		guest_move(n, other_vf(n, self->vf));
+		guest_migrate(n, other_vf(n, self->vf));
 		for (q = n->queue->next; q; q = q->next)
 			EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
 		io_wait(n);
@@ -303,7 +307,7 @@ TEST_F(migration, features)
 				      TEMP_UNDER | 0x05a));
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, 0x113));
 
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	EXPECT_EQ(0x1a5U, temp_threshold(n, TEMP_OVER));
 	EXPECT_EQ(0x05aU, temp_threshold(n, TEMP_UNDER));
 	EXPECT_EQ(0x113U, nvme_get_feature(n, NVME_FEAT_ASYNC_CONFIG, 0));
@@ -323,7 +327,7 @@ TEST_F(migration, timestamp)
 		.cdw10 = NVME_FEAT_TIMESTAMP,
 	}, &stamp, sizeof(stamp), NULL));
 	usleep(100000);
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	ASSERT_EQ(0, nvme_admin(n, (struct nvme_sqe){
 		.opcode = NVME_GET_FEATURES,
 		.cdw10 = NVME_FEAT_TIMESTAMP,
@@ -373,8 +377,8 @@ TEST_F(migration, async_event_outstanding)
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
 	req[0] = submit_event_request(n);
 	req[1] = submit_event_request(n);
-	guest_move(n, other_vf(n, self->vf));
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	io_check(n);
 	EXPECT_EQ(0, smart_log(n));
 	EXPECT_FALSE(req[0]->done || req[1]->done);
@@ -392,12 +396,12 @@ TEST_F(migration, async_event_outstanding)
 	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
 
 	/* The controller reports no further event before the guest reads the log. */
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	EXPECT_EQ(0, cause_event(n));
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	EXPECT_FALSE(req[!first]->done);
 	EXPECT_EQ(0, smart_log(n));
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	EXPECT_EQ(0, cause_event(n));
 	EXPECT_EQ(0, nvme_finish(n, req[!first], &result));
 	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
@@ -413,7 +417,7 @@ TEST_F(migration, async_event_pending)
 	nvme_start(n, 1, 8, 8);
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
 	EXPECT_EQ(0, cause_event(n));
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	req = submit_event_request(n);
 	EXPECT_EQ(0, nvme_finish(n, req, &result));
 	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
@@ -428,17 +432,17 @@ TEST_F(migration, create_and_delete_queues)
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	queues = n->queues;
 	io_check(n);
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	nvme_delete_queue(n);
 	io_check(n);
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	nvme_create_queue(n, 4, 16);
 	EXPECT_EQ(queues, n->queues);
 	io_check(n);
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	while (n->queues)
 		nvme_delete_queue(n);
-	guest_move(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	while (n->queues < queues)
 		nvme_create_queue(n, 8, 8);
 	io_check(n);
@@ -496,8 +500,8 @@ TEST_F(migration, destination_was_in_use)
 	io_check(&other_guest);
 
 	nvme_start(n, 1, 4, 4);
-	io_leave(n);
-	guest_move(n, other_vf(n, self->vf));
+	io_leave_unfinished(n);
+	guest_migrate(n, other_vf(n, self->vf));
 	nvme_ring_all(n);
 	io_wait(n);
 	while (n->queues < other_guest.queues)
@@ -517,7 +521,7 @@ TEST_F(migration, roll_back)
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
 	event = submit_event_request(n);
 	for (i = 0; i < 10; i++) {
-		io_leave(n);
+		io_leave_unfinished(n);
 		guest_suspend(n);
 		io_while_suspended(n);
 		guest_save(n, &s);
@@ -530,8 +534,8 @@ TEST_F(migration, roll_back)
 	io_check(n);
 
 	/* The next attempt must succeed. */
-	io_leave(n);
-	guest_move(n, other_vf(n, self->vf));
+	io_leave_unfinished(n);
+	guest_migrate(n, other_vf(n, self->vf));
 	nvme_ring_all(n);
 	io_wait(n);
 	EXPECT_EQ(0, cause_event(n));
@@ -548,7 +552,7 @@ TEST_F(migration, roll_back_unread)
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	for (i = 0; i < 6; i++) {
-		io_leave(n);
+		io_leave_unfinished(n);
 		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY,
 					  &fd));
 		if (i % 3 == 1)
@@ -574,7 +578,7 @@ TEST_F(migration, save_again)
 	int i, fd;
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	io_leave(n);
+	io_leave_unfinished(n);
 	guest_suspend(n);
 	guest_save(n, &s);
 	for (i = 0; i < 3; i++) {
@@ -606,7 +610,7 @@ TEST_F(migration, destination_fails)
 	int fd;
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	io_leave(n);
+	io_leave_unfinished(n);
 	guest_suspend(n);
 	guest_save(n, &s);
 	ASSERT_EQ(0, vf_set_state(other_vf(n, self->vf), VFIO_DEVICE_STATE_RESUMING,
@@ -619,8 +623,8 @@ TEST_F(migration, destination_fails)
 	io_wait(n);
 	io_check(n);
 
-	io_leave(n);
-	guest_move(n, other_vf(n, self->vf));
+	io_leave_unfinished(n);
+	guest_migrate(n, other_vf(n, self->vf));
 	ASSERT_NE(from, n->vf);
 	nvme_ring_all(n);
 	io_wait(n);
@@ -634,7 +638,7 @@ TEST_F(migration, to_same_vf)
 	struct stream s;
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	io_leave(n);
+	io_leave_unfinished(n);
 	guest_suspend(n);
 	guest_save(n, &s);
 	vf_reset(n->vf);

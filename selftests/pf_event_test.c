@@ -11,9 +11,18 @@
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/point.h"
+#include "lib/sibling.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /* Time limit in seconds for an event and the driver's reaction. */
 #define BOUND	15
@@ -30,13 +39,13 @@ FIXTURE(pf_event)
 
 FIXTURE_SETUP(pf_event)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
 	self->bdf[0] = vf_bdf(0);
 	self->bdf[1] = vf_bdf(1);
-	vf_no_faults(self->bdf[0]);
+	fault_clear_all(self->bdf[0]);
 	pf_open(&self->pf, self->bdf[0]);
 
 	guest_init(&self->n);
@@ -54,7 +63,7 @@ FIXTURE_SETUP(pf_event)
 FIXTURE_TEARDOWN(pf_event)
 {
 	pf_set_timeout(&self->pf, 60);
-	vf_no_faults(self->bdf[0]);
+	fault_clear_all(self->bdf[0]);
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
 }
@@ -81,13 +90,13 @@ static void expect_stream(struct __test_metadata *_metadata, struct at *at,
 static void expect_lost(struct __test_metadata *_metadata, struct at *at)
 {
 	bool lost = !point_is_running(at->point) ||
-		    at->point->command == VF_SUSPEND;
+		    at->point->command == COMMAND_SUSPEND;
 	unsigned int state = at->point->state;
 	struct vf *vf = at->vf;
 	int ret;
 
-	ret = point_leave(at, BOUND);
-	EXPECT_EQ(at->point->command && at->point->command != VF_SAVE ?
+	ret = point_finish(at, BOUND);
+	EXPECT_EQ(at->point->command && at->point->command != COMMAND_SAVE ?
 		  -ECANCELED : 0, ret);
 	expect_stream(_metadata, at, -ECANCELED);
 
@@ -146,10 +155,10 @@ static void test_each_point(struct __test_metadata *_metadata,
 		guest_freeze(n);
 
 		log_open();
-		begin = ran_ms();
+		begin = running_ms();
 		event->happen(&self->pf, &self->vf);
 		event->expect(_metadata, &at);
-		took = ran_ms() - begin;
+		took = running_ms() - begin;
 		if (took > longest)
 			longest = took;
 		if (!point_is_running(&points[i]))
@@ -167,8 +176,8 @@ static void test_each_point(struct __test_metadata *_metadata,
 		if (sibling->stall_ms > stall)
 			stall = sibling->stall_ms;
 
-		vf_no_faults(self->vf.bdf);
-		pf_bring_back(&self->pf);
+		fault_clear_all(self->vf.bdf);
+		pf_restore_vfs(&self->pf);
 		vf_reset(&self->vf);
 		close(at.fd);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
@@ -260,12 +269,12 @@ TEST_F(pf_event, timeout)
 
 static void offline(const struct pf *pf, const struct vf *vf)
 {
-	pf_offline(pf, vf->bdf);
+	pf_take_vf_offline(pf, vf->bdf);
 }
 
 static void online(const struct pf *pf, const struct vf *vf)
 {
-	pf_bring_back(pf);
+	pf_restore_vfs(pf);
 }
 
 /* Commands fail for a VF that is offline. The migration state must not change. */
@@ -275,8 +284,8 @@ static void expect_refusal(struct __test_metadata *_metadata, struct at *at)
 	int ret;
 
 	point_answer(at);
-	ret = point_leave(at, BOUND);
-	EXPECT_EQ(at->point->command && at->point->command != VF_SAVE ?
+	ret = point_finish(at, BOUND);
+	EXPECT_EQ(at->point->command && at->point->command != COMMAND_SAVE ?
 		  -EIO : 0, ret);
 	expect_stream(_metadata, at, -EIO);
 
@@ -361,35 +370,35 @@ TEST_F(pf_event, remove_vfs)
 		EXPECT_EQ(1, poll(&request, 1, 1000 * PATIENCE));
 
 		point_answer(&at);
-		EXPECT_EQ(0, point_leave(&at, BOUND));
+		EXPECT_EQ(0, point_finish(&at, BOUND));
 		if (points[i].state == VFIO_DEVICE_STATE_STOP_COPY)
-			EXPECT_EQ(0, stream_touch(at.fd));
+			EXPECT_EQ(0, stream_transfer_byte(at.fd));
 		if (!point_is_running(&points[i]) &&
 		    points[i].next != VFIO_DEVICE_STATE_RUNNING)
 			guest_check_frozen(n, "while VFs were being removed");
 		sibling_await(sibling, 20);
 		sibling_stop(sibling);
-		EXPECT_TRUE(is_there(self->bdf[0]));
-		EXPECT_TRUE(is_there(self->bdf[1]));
+		EXPECT_TRUE(sysfs_device_exists(self->bdf[0]));
+		EXPECT_TRUE(sysfs_device_exists(self->bdf[1]));
 
-		begin = ran_ms();
+		begin = running_ms();
 		close(request.fd);
 		close_vfs(self);
 		await_thread(remover.thread, "sriov_numvfs = 0", BOUND);
-		took = ran_ms() - begin;
+		took = running_ms() - begin;
 		if (took > longest)
 			longest = took;
 		EXPECT_EQ(0, remover.ret);
-		EXPECT_FALSE(is_there(self->bdf[0]));
-		EXPECT_FALSE(is_there(self->bdf[1]));
+		EXPECT_FALSE(sysfs_device_exists(self->bdf[0]));
+		EXPECT_FALSE(sysfs_device_exists(self->bdf[1]));
 		if (at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 
 		ASSERT_EQ(0, pf_add_vfs(&self->pf));
-		pf_bring_back(&self->pf);
+		pf_restore_vfs(&self->pf);
 		reopen_vfs(self);
 		if (at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		close(at.fd);
 		if (_metadata->exit_code == KSFT_FAIL) {
 			TH_LOG("at %s", points[i].name);
@@ -417,7 +426,7 @@ TEST_F(pf_event, remove_modules)
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme_vfio_pci"));
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme"));
 		point_answer(&at);
-		EXPECT_EQ(0, point_leave(&at, BOUND));
+		EXPECT_EQ(0, point_finish(&at, BOUND));
 		vf_reset(&self->vf);
 		close(at.fd);
 		guest_restart(&self->n);
@@ -426,7 +435,7 @@ TEST_F(pf_event, remove_modules)
 	EXPECT_FALSE(self->sibling.lost);
 
 	for (i = 0; i < points_count; i++) {
-		if (points[i].command && points[i].command != VF_SAVE)
+		if (points[i].command && points[i].command != COMMAND_SAVE)
 			continue;
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		point_answer(&at);
@@ -436,7 +445,7 @@ TEST_F(pf_event, remove_modules)
 		}
 		close_vfs(self);
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme_vfio_pci"));
-		EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+		EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		close(at.fd);
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme"));
 		EXPECT_EQ(0, remove_module("nvme_vfio_pci"));
@@ -444,7 +453,7 @@ TEST_F(pf_event, remove_modules)
 			EXPECT_EQ(0, remove_module("nvme"));
 			ASSERT_EQ(0, system("modprobe nvme"));
 			pf_await_live(&self->pf);
-			pf_bring_back(&self->pf);
+			pf_restore_vfs(&self->pf);
 		}
 		ASSERT_EQ(0, system("modprobe nvme-vfio-pci"));
 		reopen_vfs(self);

@@ -4,7 +4,10 @@
  * The test also validates the NVMe driver of the selftests.
  */
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/vf.h"
 
 FIXTURE(plain)
 {

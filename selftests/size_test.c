@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Test the limit of the controller state: the bytes that one command carries. The
- * device model reports any size on request (vf_fault()).
+ * device model reports any size on request (fault_set()).
  */
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 FIXTURE(size)
 {
@@ -18,7 +24,7 @@ FIXTURE(size)
 
 FIXTURE_SETUP(size)
 {
-	const char *why = vf_unfit(2, VF_ANY, false);
+	const char *why = vf_skip_reason(2, VF_ANY, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -32,7 +38,7 @@ FIXTURE_TEARDOWN(size)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		vf_fault(vf_bdf(i), VF_QUERY, VF_FAULT_NONE, 0);
+		fault_set(vf_bdf(i), COMMAND_QUERY, FAULT_NONE, 0);
 		vf_close(&self->vf[i]);
 	}
 	close(self->log);
@@ -46,9 +52,9 @@ static size_t stream_size(__u32 state)
 /* Set the reported sizes. False if the controller has no such fault. */
 static bool set_state_size(struct vf *vf, __u32 running, __u32 suspended)
 {
-	return vf_fault(vf->bdf, VF_QUERY, VF_FAULT_NONE, 0) &&
-	       vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, running) &&
-	       vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, suspended);
+	return fault_set(vf->bdf, COMMAND_QUERY, FAULT_NONE, 0) &&
+	       fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE, running) &&
+	       fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, suspended);
 }
 
 /* Return the limit that the kernel log states for @size bytes of state, or 0. */
@@ -160,8 +166,8 @@ TEST_F(size, above_limit)
 		close(fd);
 		io_check(n);
 	}
-	vf_fault(vf->bdf, VF_QUERY, VF_FAULT_NONE, 0);
-	guest_move(n, &self->vf[1]);
+	fault_set(vf->bdf, COMMAND_QUERY, FAULT_NONE, 0);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 

@@ -11,7 +11,12 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define MAX_VFS		8
 
@@ -36,7 +41,7 @@ static long env(const char *name, long value)
 
 FIXTURE_SETUP(soak)
 {
-	const char *why = vf_unfit(2, VF_ANY, false);
+	const char *why = vf_skip_reason(2, VF_ANY, false);
 	long seed = env("NVMEVF_SEED", time(NULL));
 
 	if (why)
@@ -100,7 +105,7 @@ static void migrate(FIXTURE_DATA(soak) * self, enum end end, bool precopy)
 
 	self->attempts[end]++;
 	n->chunk = chunks[random() % ARRAY_SIZE(chunks)];
-	io_leave(n);
+	io_leave_unfinished(n);
 	if (precopy) {
 		guest_precopy(n, &s);
 		/* The VF runs in PRE_COPY. */

@@ -8,7 +8,12 @@
 #include <sys/ioctl.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define STATES	(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
 
@@ -29,7 +34,7 @@ FIXTURE_VARIANT_ADD(state, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(state)
 {
-	const char *why = vf_unfit(1, variant->api, false);
+	const char *why = vf_skip_reason(1, variant->api, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -271,7 +276,7 @@ TEST_F(state, data_fd_for_reading)
 		EXPECT_EQ(0, read(pfd.fd, &byte, 1));
 
 	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP, NULL));
-	EXPECT_EQ(-ENODEV, stream_touch(pfd.fd));
+	EXPECT_EQ(-ENODEV, stream_transfer_byte(pfd.fd));
 	EXPECT_EQ(1, poll(&pfd, 1, 0));
 	EXPECT_TRUE(pfd.revents & (POLLERR | POLLHUP));
 }
@@ -320,7 +325,7 @@ TEST_F(state, data_fd_for_writing)
 					NULL));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(&self->vf));
 	vf_reset(&self->vf);
-	EXPECT_EQ(-ENODEV, stream_touch(pfd.fd));
+	EXPECT_EQ(-ENODEV, stream_transfer_byte(pfd.fd));
 }
 
 /* Closing data_fd early does not change the state. */
@@ -364,7 +369,7 @@ TEST_F(state, reset_in_each_state)
 		vf_reset(&self->vf);
 		/* data_fd must fail before any other call sees the reset. */
 		if (has_stream(state))
-			EXPECT_EQ(-ENODEV, stream_touch(fd))
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(fd))
 				TH_LOG("in state %u", state);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		close(fd);
@@ -389,7 +394,7 @@ TEST_F(state, close_in_each_state)
 		ASSERT_EQ(0, vf_set_state(&self->vf, state, &fd));
 		vf_close(&self->vf);
 		if (has_stream(state))
-			EXPECT_EQ(-ENODEV, stream_touch(fd))
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(fd))
 				TH_LOG("in state %u", state);
 		close(fd);
 

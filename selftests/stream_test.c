@@ -7,7 +7,12 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 FIXTURE(stream)
 {
@@ -26,7 +31,7 @@ FIXTURE_VARIANT_ADD(stream, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(stream)
 {
-	const char *why = vf_unfit(2, variant->api, false);
+	const char *why = vf_skip_reason(2, variant->api, false);
 	struct nvme_queue *q;
 
 	if (why)

@@ -12,8 +12,16 @@
 #include <linux/pci_regs.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/point.h"
+#include "lib/sibling.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /*
  * Seconds. TIMEOUT is the nvme driver's limit for a command: all VFs must reach their
@@ -43,7 +51,7 @@ FIXTURE(surprise)
 
 FIXTURE_SETUP(surprise)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 	const char *bdf[MAX_VFS];
 	unsigned int i;
 
@@ -153,7 +161,7 @@ TEST_F(surprise, removal)
 	EXPECT_TRUE(sibling->lost);
 	for (g = self->guest; g < end; g++)
 		if (g->at.thread)
-			EXPECT_GT(0, point_leave(&g->at, BOUND))
+			EXPECT_GT(0, point_finish(&g->at, BOUND))
 				TH_LOG("at %s", g->at.point->name);
 	TH_LOG("commands ended %ld s after the removal", time(NULL) - began);
 
@@ -174,15 +182,15 @@ TEST_F(surprise, removal)
 	for (g = self->guest; g < end; g++)
 		await_thread(g->thread, "close", BOUND);
 	for (ms_left = 1000 * BOUND; ms_left; ms_left--) {
-		if (!is_there(self->pf.bdf))
+		if (!sysfs_device_exists(self->pf.bdf))
 			break;
 		usleep(1000);
 	}
-	EXPECT_FALSE(is_there(self->pf.bdf));
+	EXPECT_FALSE(sysfs_device_exists(self->pf.bdf));
 	for (g = self->guest; g < end; g++) {
-		EXPECT_FALSE(is_there(g->vf.bdf));
+		EXPECT_FALSE(sysfs_device_exists(g->vf.bdf));
 		if (g->at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(g->at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(g->at.fd));
 	}
 	TH_LOG("%u VFs removed after %ld s", self->count + 1, time(NULL) - began);
 }

@@ -8,8 +8,15 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define DELAY_MS	50
 /* ... which the controller counts from the last whole one. */
@@ -44,7 +51,7 @@ FIXTURE(trace)
 
 FIXTURE_SETUP(trace)
 {
-	const char *unfit = vf_unfit(2, VF_ANY, true);
+	const char *unfit = vf_skip_reason(2, VF_ANY, true);
 
 	if (unfit)
 		SKIP(return, "%s", unfit);
@@ -57,7 +64,7 @@ FIXTURE_SETUP(trace)
 FIXTURE_TEARDOWN(trace)
 {
 	events_close();
-	vf_no_faults(self->vf[0].bdf);
+	fault_clear_all(self->vf[0].bdf);
 	vf_close(&self->vf[0]);
 	vf_close(&self->vf[1]);
 }
@@ -184,14 +191,14 @@ static void migrate(FIXTURE_DATA(trace) * self, struct stream *s)
 	struct nvme *n = &self->n;
 
 	/* SAVE_DATA is to end after the arc that began it. */
-	if (!vf_fault(n->vf->bdf, VF_SAVE, VF_FAULT_NEVER, 0) ||
-	    !vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_DELAY, DELAY_MS))
+	if (!fault_set(n->vf->bdf, COMMAND_SAVE, FAULT_NEVER, 0) ||
+	    !fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_DELAY, DELAY_MS))
 		die("cannot delay commands");
 	guest_precopy(n, s);
 	guest_suspend(n);
 	guest_stop_copy(n, s);
 	usleep(DELAY_MS * 1000);
-	vf_fault(n->vf->bdf, VF_SAVE, VF_FAULT_NONE, 0);
+	fault_set(n->vf->bdf, COMMAND_SAVE, FAULT_NONE, 0);
 	guest_read_state(n, s);
 	guest_load(n, &self->vf[1], s);
 }
@@ -252,9 +259,9 @@ TEST_F(trace, failures)
 	int fd;
 
 	/* The controller refuses a command. */
-	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_STATUS, 0x4120));
+	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x4120));
 	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
-	vf_no_faults(n->vf->bdf);
+	fault_clear_all(n->vf->bdf);
 	EXPECT_STREQ("nvmevf_command: vf=A opcode=SUSPEND bytes=0 error=-5 status=0x4120\n"
 		     "nvmevf_arc: vf=A from=RUNNING to=RUNNING_P2P error=-5\n",
 		     seen(self));
@@ -275,7 +282,7 @@ TEST_F(trace, failures)
 	/* The user, or the guest, resets the VF; the data_fd is no more. */
 	events_clear();
 	vf_reset(&self->vf[1]);
-	EXPECT_EQ(-ENODEV, stream_touch(fd));
+	EXPECT_EQ(-ENODEV, stream_transfer_byte(fd));
 	EXPECT_STREQ("nvmevf_reset: vf=B\n", seen(self));
 	close(fd);
 	free(s.data);
@@ -299,7 +306,7 @@ TEST_F(trace, lost)
 	EXPECT_STREQ("nvmevf_arc: vf=A from=RUNNING_P2P to=STOP error=-19\n"
 		     "nvmevf_arc: vf=A from=RUNNING_P2P to=ERROR error=-19\n",
 		     seen(self));
-	pf_bring_back(&pf);
+	pf_restore_vfs(&pf);
 	vf_reset(&self->vf[0]);
 }
 
@@ -367,10 +374,10 @@ TEST_F(trace, debugfs)
 
 	/* A new one, which fails, takes the place of the old one. */
 	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
-	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_STATUS, 0x4120));
+	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x4120));
 	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY_P2P,
 				     NULL));
-	vf_no_faults(n->vf->bdf);
+	fault_clear_all(n->vf->bdf);
 	text = debugfs(n->vf);
 	EXPECT_EQ(migrations + 1, figures(text, "migrations", 3)[0]);
 	EXPECT_EQ(failed + 1, figures(text, "migrations", 3)[1]);

@@ -17,8 +17,16 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/point.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /* Time limit in seconds for an event and the driver's reaction. */
 #define BOUND	15
@@ -33,12 +41,12 @@ FIXTURE(vf_event)
 
 FIXTURE_SETUP(vf_event)
 {
-	const char *why = vf_unfit(1, VF_ANY, true);
+	const char *why = vf_skip_reason(1, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
 	self->bdf = vf_bdf(0);
-	vf_no_faults(self->bdf);
+	fault_clear_all(self->bdf);
 	guest_init(&self->n);
 	vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 	self->n.vf = &self->vf;
@@ -51,7 +59,7 @@ FIXTURE_SETUP(vf_event)
 
 FIXTURE_TEARDOWN(vf_event)
 {
-	vf_no_faults(self->bdf);
+	fault_clear_all(self->bdf);
 	vf_close(&self->vf);
 }
 
@@ -121,19 +129,19 @@ TEST_F(vf_event, reset)
 		point_reach(&at, p, &self->vf, &self->good);
 		resets[i % ARRAY_SIZE(resets)](&self->vf);
 		vf_reset_done(&self->vf);
-		if (at.fd >= 0 && p->command != VF_LOAD)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+		if (at.fd >= 0 && p->command != COMMAND_LOAD)
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		guest_restart(n);
 
 		point_answer(&at);
-		ret = point_leave(&at, BOUND);
-		if (p->command == VF_SUSPEND)
+		ret = point_finish(&at, BOUND);
+		if (p->command == COMMAND_SUSPEND)
 			EXPECT_EQ(-EAGAIN, ret);
-		if (p->command == VF_RESUME || p->command == VF_LOAD)
+		if (p->command == COMMAND_RESUME || p->command == COMMAND_LOAD)
 			EXPECT_EQ(-EIO, ret);
 		/* A data_fd whose transition was in progress at the reset fails, too. */
 		if (at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		close(at.fd);
 		io_check(n);
@@ -152,13 +160,13 @@ TEST_F(vf_event, undo_of_suspend_fails)
 	const struct point *p = points;
 	struct at at;
 
-	while (p->command != VF_SUSPEND)
+	while (p->command != COMMAND_SUSPEND)
 		p++;
 	point_reach(&at, p, &self->vf, &self->good);
 	vf_reset(&self->vf);
-	ASSERT_TRUE(vf_fault_once(self->bdf, VF_RESUME, VF_FAULT_STATUS, 0x6));
+	ASSERT_TRUE(fault_set_once(self->bdf, COMMAND_RESUME, FAULT_STATUS, 0x6));
 	point_answer(&at);
-	EXPECT_EQ(-EAGAIN, point_leave(&at, BOUND));
+	EXPECT_EQ(-EAGAIN, point_finish(&at, BOUND));
 	EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(&self->vf));
 
 	vf_reset(&self->vf);
@@ -226,7 +234,7 @@ TEST_F(vf_event, close)
 		await_thread(closer.thread, "close", BOUND);
 		/* The command may succeed or fail; close the data_fd of a success. */
 		at.fd = -1;
-		point_leave(&at, BOUND);
+		point_finish(&at, BOUND);
 		close(at.fd);
 		for (irq = 0; irq < self->vf.vectors; irq++)
 			close(self->vf.irq[irq]);
@@ -331,19 +339,19 @@ TEST_F(vf_event, unbind)
 					    (void *)self->bdf));
 		EXPECT_EQ(1, poll(&request, 1, 1000 * PATIENCE));
 		point_answer(&at);
-		EXPECT_EQ(0, point_leave(&at, BOUND));
+		EXPECT_EQ(0, point_finish(&at, BOUND));
 		if (points[i].state == VFIO_DEVICE_STATE_STOP_COPY)
-			EXPECT_EQ(0, stream_touch(at.fd));
+			EXPECT_EQ(0, stream_transfer_byte(at.fd));
 
 		close(request.fd);
 		vf_close(&self->vf);
 		await_thread(thread, "unbind", BOUND);
 		EXPECT_NE(0, access(path, F_OK));
 		if (at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		vf_bind(self->bdf);
 		if (at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		close(at.fd);
 		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		restart_and_save(&self->n);
@@ -542,7 +550,7 @@ TEST_F(vf_event, stalled_call)
 			break;
 		case RESET_PF:
 			pf_reset(&pf);
-			pf_bring_back(&pf);
+			pf_restore_vfs(&pf);
 			vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
 			vf_reset(vf);
 			break;
@@ -567,7 +575,7 @@ TEST_F(vf_event, stalled_call)
 			restart_and_save(&self->n);
 		} else {
 			EXPECT_EQ(-ENODEV, ret);
-			EXPECT_EQ(-ENODEV, stream_touch(fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(fd));
 			EXPECT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING,
 						  NULL));
 		}
@@ -608,7 +616,7 @@ TEST_F(vf_event, kill_in_stalled_call)
 		ASSERT_EQ(1, read(ready[0], &byte, 1));
 		kill(pid, SIGKILL);
 		await_killed(pid, "a stalled call");
-		EXPECT_EQ(0, stream_touch(fd));
+		EXPECT_EQ(0, stream_transfer_byte(fd));
 		close(ready[0]);
 		close(ready[1]);
 		close(fd);

@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 
+#include "fault.h"
+#include "stream.h"
 #include "vf.h"
 
 struct point {
@@ -20,7 +22,7 @@ struct point {
 	/* On the way from there to this state, or with the rest of the stream. */
 	unsigned int	next;
 	/* ... it waits for this command. */
-	enum vf_command	command;
+	enum fault_command	command;
 };
 
 #define WHOLE_STREAM	(~(size_t)0)
@@ -40,7 +42,7 @@ unsigned int threads_in(const char *stacks, const char *function,
  * Until so many threads, of whatever process, sleep until such a command ends; dies
  * if there never are.
  */
-void point_await(enum vf_command command, unsigned int count);
+void point_await_commands(enum fault_command command, unsigned int count);
 /* Until one thread, of whatever process, sleeps in read() of a data_fd. */
 void point_await_reader(void);
 
@@ -58,7 +60,7 @@ struct at {
 
 /*
  * @vf is in RUNNING, its guest's controller enabled. @stream is one that it takes.
- * The command is not answered before vf_fault() takes that fault away.
+ * The command is not answered before fault_set() takes that fault away.
  */
 void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		 const struct stream *stream);
@@ -68,6 +70,6 @@ void point_answer(struct at *at);
  * What became of the call that waited for the command, or 0; dies if it
  * does not return in time.
  */
-int point_leave(struct at *at, int seconds);
+int point_finish(struct at *at, int seconds);
 
 #endif /* NVMEVF_TEST_POINT_H */

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "trace.h"
-#include "vf.h"
+#include "util.h"
 
 #define TRACEFS		"/sys/kernel/tracing/"
 #define GROUP		"nvmevf_test"

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "point.h"
+#include "util.h"
 
 #define STATE(s)	VFIO_DEVICE_STATE_##s
 
@@ -21,23 +22,23 @@ const struct point points[] = {
 	{ "RESUMING, half a stream", STATE(RESUMING), .written = 500 },
 	{ "RESUMING, loaded", STATE(RESUMING), .written = WHOLE_STREAM },
 	{ "QUERY_DATA_SIZE for PRE_COPY", STATE(RUNNING),
-	  .next = STATE(PRE_COPY), .command = VF_QUERY },
+	  .next = STATE(PRE_COPY), .command = COMMAND_QUERY },
 	{ "SUSPEND", STATE(RUNNING),
-	  .next = STATE(RUNNING_P2P), .command = VF_SUSPEND },
+	  .next = STATE(RUNNING_P2P), .command = COMMAND_SUSPEND },
 	{ "SUSPEND from PRE_COPY", STATE(PRE_COPY),
-	  .next = STATE(PRE_COPY_P2P), .command = VF_SUSPEND },
+	  .next = STATE(PRE_COPY_P2P), .command = COMMAND_SUSPEND },
 	{ "QUERY_DATA_SIZE for STOP_COPY", STATE(STOP),
-	  .next = STATE(STOP_COPY), .command = VF_QUERY },
+	  .next = STATE(STOP_COPY), .command = COMMAND_QUERY },
 	{ "QUERY_DATA_SIZE from PRE_COPY_P2P", STATE(PRE_COPY_P2P),
-	  .next = STATE(STOP_COPY), .command = VF_QUERY },
-	{ "SAVE_DATA", STATE(STOP_COPY), .command = VF_SAVE },
-	{ "LOAD_DATA", STATE(RESUMING), .command = VF_LOAD },
+	  .next = STATE(STOP_COPY), .command = COMMAND_QUERY },
+	{ "SAVE_DATA", STATE(STOP_COPY), .command = COMMAND_SAVE },
+	{ "LOAD_DATA", STATE(RESUMING), .command = COMMAND_LOAD },
 	{ "LOAD_DATA to roll back", STATE(STOP), .saved = true,
-	  .next = STATE(RUNNING), .command = VF_LOAD },
+	  .next = STATE(RUNNING), .command = COMMAND_LOAD },
 	{ "RESUME", STATE(STOP),
-	  .next = STATE(RUNNING), .command = VF_RESUME },
+	  .next = STATE(RUNNING), .command = COMMAND_RESUME },
 	{ "RESUME to roll back", STATE(STOP), .saved = true,
-	  .next = STATE(RUNNING), .command = VF_RESUME },
+	  .next = STATE(RUNNING), .command = COMMAND_RESUME },
 };
 
 const unsigned int points_count = sizeof(points) / sizeof(*points);
@@ -85,16 +86,16 @@ static void *wait_for_command(void *arg)
 	return NULL;
 }
 
-static const char *function_of(enum vf_command command)
+static const char *function_of(enum fault_command command)
 {
 	switch (command) {
-	case VF_QUERY:
+	case COMMAND_QUERY:
 		return "nvmevf_cmd_query_data_size";
-	case VF_SUSPEND:
+	case COMMAND_SUSPEND:
 		return "nvmevf_cmd_suspend";
-	case VF_RESUME:
+	case COMMAND_RESUME:
 		return "nvmevf_cmd_resume";
-	case VF_SAVE:
+	case COMMAND_SAVE:
 		return "nvmevf_cmd_save_data";
 	default:
 		return "nvmevf_cmd_load_data";
@@ -127,7 +128,7 @@ unsigned int threads_in(const char *stacks, const char *function,
 	return count;
 }
 
-static unsigned int under_way(enum vf_command command)
+static unsigned int under_way(enum fault_command command)
 {
 	return threads_in(ALL_STACKS, function_of(command), "blk_execute_rq");
 }
@@ -146,7 +147,7 @@ static void await_threads(const char *function, const char *callee,
 	}
 }
 
-void point_await(enum vf_command command, unsigned int count)
+void point_await_commands(enum fault_command command, unsigned int count)
 {
 	await_threads(function_of(command), "blk_execute_rq", count);
 }
@@ -169,8 +170,8 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		.fd = -1,
 		.new_fd = -1,
 	};
-	if (point->command == VF_SAVE &&
-	    !vf_fault(vf->bdf, VF_SAVE, VF_FAULT_NEVER, 0))
+	if (point->command == COMMAND_SAVE &&
+	    !fault_set(vf->bdf, COMMAND_SAVE, FAULT_NEVER, 0))
 		die("%s: no fault", vf->bdf);
 	if (point->saved)
 		go(at, VFIO_DEVICE_STATE_STOP_COPY);
@@ -186,23 +187,23 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 	if (!point->command)
 		return;
 
-	if (point->command != VF_SAVE) {
-		if (!vf_fault(vf->bdf, point->command, VF_FAULT_NEVER, 0))
+	if (point->command != COMMAND_SAVE) {
+		if (!fault_set(vf->bdf, point->command, FAULT_NEVER, 0))
 			die("%s: no fault", vf->bdf);
 		errno = pthread_create(&at->thread, NULL, wait_for_command, at);
 		if (errno)
 			die("no thread");
 	}
-	point_await(point->command, others + 1);
+	point_await_commands(point->command, others + 1);
 }
 
 void point_answer(struct at *at)
 {
 	if (at->point->command)
-		vf_fault(at->vf->bdf, at->point->command, VF_FAULT_NONE, 0);
+		fault_set(at->vf->bdf, at->point->command, FAULT_NONE, 0);
 }
 
-int point_leave(struct at *at, int seconds)
+int point_finish(struct at *at, int seconds)
 {
 	if (at->thread)
 		await_thread(at->thread, at->point->name, seconds);
