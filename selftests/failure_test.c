@@ -91,9 +91,9 @@ static const struct transition {
 	TRANSITION("RESUME", COMMAND_RESUME, PRE_COPY_P2P, PRE_COPY),
 };
 
-/* The first entries that cover each command, and LOAD_DATA in both states. */
+/* Number of first entries that cover each command, and LOAD_DATA in both states. */
 #define EACH_COMMAND	6
-/* The first entries that cover each outcome of a command without an answer. */
+/* Number of first entries that cover each outcome of a command without an answer. */
 #define EACH_OUTCOME	4
 
 /* One attempt at a transition. */

@@ -123,12 +123,12 @@ struct event {
 	void		(*undo)(const struct pf *pf, const struct vf *vf);
 	/* What resets the sibling's controller, if anything. */
 	enum { LOST_BY_EVENT, LOST_BY_UNDO, NOT_LOST } sibling;
-	unsigned int	first;		/* point to test */
+	unsigned int	first;		/* index of the first point to test */
 	unsigned int	step;		/* between points, with NVMEVF_SOME_POINTS */
 	int		bound;		/* seconds */
 };
 
-/* Return the next point to test; $NVMEVF_SOME_POINTS shortens tests of slow events. */
+/* Return the next point to test; $NVMEVF_SOME_POINTS makes slow events skip points. */
 static unsigned int next_point(unsigned int i, unsigned int step)
 {
 	return i + (getenv("NVMEVF_SOME_POINTS") ? step : 1);
