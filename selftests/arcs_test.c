@@ -34,7 +34,7 @@ FIXTURE_SETUP(arcs)
 	if (why)
 		SKIP(return, "%s", why);
 	if (!trace_open())
-		SKIP(return, "this kernel has no kprobes");
+		SKIP(return, "this kernel has no tracefs");
 	guest_open(&self->n, &self->vf, 1, VF_ANY);
 	ASSERT_TRUE(vf_mig_flags(&self->vf) & VFIO_MIGRATION_PRE_COPY);
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
@@ -146,10 +146,10 @@ static int enter_row(struct vf *vf, const struct row *row, const struct stream *
 static const char *commands(void)
 {
 	static const char * const names[] = {
-		"identify", "query", "suspend", "save", "load", "resume",
+		"identify", "size", "suspend", "save", "load", "resume",
 	};
 	static char letters[64];
-	char *events = trace_read(0), *rest = events, *event;
+	char *events = trace_steps(NULL), *rest = events, *event;
 	unsigned int i, len = 0;
 
 	while ((event = strsep(&rest, "\n")))

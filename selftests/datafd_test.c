@@ -496,7 +496,7 @@ TEST_F(datafd, two_writers)
 	int i, fd;
 
 	if (!trace_open())
-		SKIP(return, "this kernel has no kprobes");
+		SKIP(return, "this kernel has no tracefs");
 	for (i = 0; i < 2; i++) {
 		vf_reset(&self->src);
 		nvme_enable(&self->n, i ? 8 : 4, i ? 8 : 4);
@@ -545,7 +545,7 @@ TEST_F(datafd, two_writers)
 
 			EXPECT_TRUE(now == aqa[0] || now == aqa[1]);
 		}
-		events = trace_read(0);
+		events = trace_steps(NULL);
 		EXPECT_EQ(loaded, !!strstr(events, "load\n"));
 		free(events);
 	}

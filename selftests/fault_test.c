@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
+#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "lib/fault.h"
@@ -15,6 +16,7 @@
 #include "lib/nvme.h"
 #include "lib/point.h"
 #include "lib/stream.h"
+#include "lib/trace.h"
 #include "lib/util.h"
 #include "lib/vf.h"
 
@@ -41,6 +43,8 @@ FIXTURE_SETUP(fault)
 
 	if (why)
 		SKIP(return, "%s", why);
+	if (!trace_open())
+		SKIP(return, "this kernel has no tracefs");
 	guest_open(&self->n, self->vf, 2, VF_ANY);
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 	io_check(&self->n);
@@ -51,6 +55,7 @@ FIXTURE_TEARDOWN(fault)
 	no_faults();
 	vf_close(&self->vf[0]);
 	vf_close(&self->vf[1]);
+	trace_close();
 }
 
 /* Read the state sizes from the IDENTITY record and from the STATE record. */
@@ -261,7 +266,7 @@ TEST_F(fault, slow_save)
 		} else {
 			ASSERT_EQ(0, fcntl(pfd.fd, F_SETFL, 0));
 			if (!must(fork())) {
-				point_await_reader();
+				await_sleep(getppid(), SYS_read, pfd.fd);
 				answer_save(from);
 				_exit(0);
 			}
@@ -296,7 +301,7 @@ TEST_F(fault, interrupted_read)
 	fd = held_stop_copy(n->vf);
 	pid = must(fork());
 	if (!pid) {
-		point_await_reader();
+		await_sleep(getppid(), SYS_read, fd);
 		must(kill(getppid(), SIGUSR1));
 		_exit(0);
 	}

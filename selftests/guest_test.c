@@ -107,7 +107,7 @@ TEST_F(guest, vendor_commands)
 	char *events;
 
 	if (!trace_open())
-		SKIP(return, "this kernel has no kprobes");
+		SKIP(return, "this kernel has no tracefs");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		for (k = 0; k < 2; k++)
 			fault_set(self->vf[k].bdf, commands[i], FAULT_NEVER, 0);
@@ -124,7 +124,7 @@ TEST_F(guest, vendor_commands)
 	}
 	for (i = 0; i < PAGE; i++)
 		ASSERT_EQ(0x5a, page[i]);
-	events = trace_read(0);
+	events = trace_steps(NULL);
 	EXPECT_STREQ("", events);
 	free(events);
 	fault_clear_all(n->vf->bdf);

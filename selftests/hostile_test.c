@@ -596,13 +596,13 @@ static void (*const classes[])(struct run *run) = {
 
 static bool is_other_command(const char *event)
 {
-	return *event && strcmp(event, "load") && strncmp(event, "refuse", 6);
+	return *event && strcmp(event, "load") && strncmp(event, "refused", 7);
 }
 
 /* Each refusal with its line for the log, and each LOAD_DATA, in order. */
 static void check_trace(struct run *run)
 {
-	char *trace = trace_read(getpid()), *rest = trace, *line;
+	char *trace = trace_steps(run->vf.bdf), *rest = trace, *line;
 	char want[80];
 	unsigned int i;
 
@@ -619,7 +619,7 @@ static void check_trace(struct run *run)
 				line = strsep(&rest, "\n");
 		}
 		if (v->text || (v->error && !v->load)) {
-			snprintf(want, sizeof(want), "refuse -%d %s", v->error,
+			snprintf(want, sizeof(want), "refused -%d %s", v->error,
 				 v->text ?: "");
 			if (!line || strncmp(line, want, strlen(want)))
 				die("stream %u: want \"%s\" in the log, not \"%s\"",
@@ -750,7 +750,7 @@ TEST_F(hostile, streams)
 	int status;
 
 	if (!trace_open())
-		SKIP(return, "this kernel has no kprobes");
+		SKIP(return, "this kernel has no tracefs");
 	find_limit(&self->vf[1]);
 	vf_close(&self->vf[0]);
 	vf_close(&self->vf[1]);
@@ -800,7 +800,7 @@ TEST_F(hostile, truncated)
 	int fd;
 
 	if (!trace_open())
-		SKIP(return, "this kernel has no kprobes");
+		SKIP(return, "this kernel has no tracefs");
 	ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fd));
 	trace_clear();
 	for (i = 0; i < s->len; i++) {
@@ -813,8 +813,8 @@ TEST_F(hostile, truncated)
 	TH_LOG("%zu streams that end too early", s->len);
 	ASSERT_TRUE(is_loaded(vf));
 	ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL));
-	events = trace_read(0);
-	for (e = events, i = 0; !strncmp(e, "refuse -22 ends before", 22);
+	events = trace_steps(NULL);
+	for (e = events, i = 0; !strncmp(e, "refused -22 ends before", 22);
 	     e = strchr(e, '\n') + 1)
 		i++;
 	EXPECT_EQ(s->len, i);

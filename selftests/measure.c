@@ -93,10 +93,10 @@ struct sent {
 	int		count;
 };
 
-/* Since events_clear(). */
+/* Since trace_clear(). */
 static struct sent commands_sent(void)
 {
-	char *all = events_read(), *rest = all, *line;
+	char *all = trace_read(), *rest = all, *line;
 	struct sent sent = {};
 	long long ns;
 	int c;
@@ -167,7 +167,7 @@ static void measure_blackout(void)
 		io_wait(&n);
 		if (i < WARM_UP)
 			before = image_bytes();
-		events_clear();
+		trace_clear();
 
 		t[0] = arc(from, VFIO_DEVICE_STATE_PRE_COPY_P2P);
 		t[1] = arc(from, VFIO_DEVICE_STATE_STOP_COPY);
@@ -276,7 +276,7 @@ static void measure_data(void)
 			mem_read_ns = now_ns() - mem_read_ns;
 
 			vf_enter_state(&vf, VFIO_DEVICE_STATE_RESUMING, &fd);
-			events_clear();
+			trace_clear();
 			ahead_ns = now_ns();
 			write_all(fd, buf, STATE_AT);
 			ahead_ns = now_ns() - ahead_ns;
@@ -418,7 +418,7 @@ static void measure_scale_of(int count)
 
 	/* A thread for each VF. */
 	precopy(count);
-	events_clear();
+	trace_clear();
 	out_ns = now_ns();
 	together(move_out_one, count);
 	out_ns = now_ns() - out_ns;
@@ -584,12 +584,12 @@ int main(void)
 	while ((word = strsep(&vfs, " ")))
 		if (*word)
 			vf_bind(word);
-	if (!events_open())
+	if (!trace_open())
 		die("the driver has no tracepoints");
 	while ((word = strsep(&what, " ")))
 		for (i = 0; i < sizeof(all) / sizeof(*all); i++)
 			if (!strcmp(word, all[i].name))
 				all[i].measure();
-	events_close();
+	trace_close();
 	return 0;
 }

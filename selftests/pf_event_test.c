@@ -43,6 +43,8 @@ FIXTURE_SETUP(pf_event)
 
 	if (why)
 		SKIP(return, "%s", why);
+	if (!trace_open())
+		SKIP(return, "this kernel has no tracefs");
 	self->bdf[0] = vf_bdf(0);
 	self->bdf[1] = vf_bdf(1);
 	fault_clear_all(self->bdf[0]);
@@ -66,6 +68,7 @@ FIXTURE_TEARDOWN(pf_event)
 	fault_clear_all(self->bdf[0]);
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
+	trace_close();
 }
 
 /* A saved state stays readable; without a saved state, read() fails with @error. */
@@ -317,6 +320,7 @@ static void close_vfs(FIXTURE_DATA(pf_event) * self)
 {
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
+	trace_close();
 }
 
 /* Bind and open the VFs that were created again, and restart both guests. */

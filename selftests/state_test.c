@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <linux/pci_regs.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "lib/guest.h"
@@ -175,24 +176,6 @@ static void *reset(void *arg)
 	return NULL;
 }
 
-/* Is the thread in an uninterruptible sleep? */
-static bool thread_sleeps(pid_t tid)
-{
-	char path[64], stat[256] = "", *state;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	fd = open(path, O_RDONLY);
-	/* A thread that ended has no such file. */
-	if (fd < 0)
-		return false;
-	if (read(fd, stat, sizeof(stat) - 1) < 0)
-		*stat = '\0';
-	close(fd);
-	state = strrchr(stat, ')');
-	return state && state[1] && state[2] == 'D';
-}
-
 /*
  * Start a reset and return while the reset is in progress: the kernel sleeps for
  * 100 ms in a function-level reset. On a slow machine the reset may be done.
@@ -207,7 +190,7 @@ static void reset_begin(struct reset *r, struct vf *vf)
 	while (!(tid = __atomic_load_n(&r->tid, __ATOMIC_ACQUIRE)))
 		;
 	while (!__atomic_load_n(&r->done, __ATOMIC_ACQUIRE) &&
-	       !thread_sleeps(tid))
+	       !sleeps_in(tid, SYS_ioctl, vf->fd))
 		;
 }
 

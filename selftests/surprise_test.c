@@ -20,6 +20,7 @@
 #include "lib/sibling.h"
 #include "lib/stream.h"
 #include "lib/sysfs.h"
+#include "lib/trace.h"
 #include "lib/util.h"
 #include "lib/vf.h"
 
@@ -59,6 +60,8 @@ FIXTURE_SETUP(surprise)
 		SKIP(return, "NVMEVF_SURPRISE is not set");
 	if (why)
 		SKIP(return, "%s", why);
+	if (!trace_open())
+		SKIP(return, "this kernel has no tracefs");
 	while (self->count < points_count && vf_bdf(self->count + 1)) {
 		bdf[self->count] = vf_bdf(self->count);
 		self->count++;
@@ -84,6 +87,7 @@ FIXTURE_SETUP(surprise)
 
 FIXTURE_TEARDOWN(surprise)
 {
+	trace_close();
 }
 
 /*

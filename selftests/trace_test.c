@@ -58,12 +58,12 @@ FIXTURE_SETUP(trace)
 	guest_open(&self->n, self->vf, 2, VF_ANY);
 	nvme_start(&self->n, 1, 8, 8);
 	self->n.chunk = 1 << 20;
-	ASSERT_TRUE(events_open());
+	ASSERT_TRUE(trace_open());
 }
 
 FIXTURE_TEARDOWN(trace)
 {
-	events_close();
+	trace_close();
 	fault_clear_all(self->vf[0].bdf);
 	vf_close(&self->vf[0]);
 	vf_close(&self->vf[1]);
@@ -82,7 +82,7 @@ static unsigned long long number_after(const char *text, const char *name)
  */
 static char *seen(FIXTURE_DATA(trace) * self)
 {
-	char *all = events_read(), *rest = all, *line, *at, *result;
+	char *all = trace_read(), *rest = all, *line, *at, *result;
 	size_t len;
 	FILE *out = open_memstream(&result, &len);
 	int i;
@@ -111,7 +111,7 @@ static char *seen(FIXTURE_DATA(trace) * self)
 /* How long it took, of the first event of this VF that has such a field. */
 static double duration_ms(struct vf *vf, const char *event, const char *field)
 {
-	char *all = events_read(), *rest = all, *line, begin[64];
+	char *all = trace_read(), *rest = all, *line, begin[64];
 	unsigned long long ns = 0;
 
 	snprintf(begin, sizeof(begin), "%s: vf=%s ", event, vf->bdf);
@@ -161,11 +161,11 @@ TEST(format)
 	char *text, *line, *rest, *name, fields[512];
 	unsigned int i;
 
-	if (!events_open())
-		SKIP(return, "the driver has no tracepoints");
-	events_close();
+	if (!trace_open())
+		SKIP(return, "this kernel has no tracefs");
+	trace_close();
 	for (i = 0; i < ARRAY_SIZE(events); i++) {
-		text = events_format(events[i].name);
+		text = trace_format(events[i].name);
 		/* These names mean nothing to a program. */
 		EXPECT_EQ(NULL, strstr(text, "VFIO_DEVICE_STATE_"));
 		EXPECT_EQ(NULL, strstr(text, "nvme_vf_"));
@@ -271,7 +271,7 @@ TEST_F(trace, failures)
 	guest_roll_back(n);
 	s.data[sizeof(struct nvmevf_record)] ^= 1;
 	ASSERT_EQ(0, vf_set_state(&self->vf[1], VFIO_DEVICE_STATE_RESUMING, &fd));
-	events_clear();
+	trace_clear();
 	EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
 	EXPECT_EQ(-EINVAL, vf_set_state(&self->vf[1], VFIO_DEVICE_STATE_STOP, NULL));
 	EXPECT_STREQ("nvmevf_refused: vf=B error=-22 message=" OTHER_MAGIC "\n"
@@ -280,7 +280,7 @@ TEST_F(trace, failures)
 		     seen(self));
 
 	/* The user, or the guest, resets the VF; the data_fd is no more. */
-	events_clear();
+	trace_clear();
 	vf_reset(&self->vf[1]);
 	EXPECT_EQ(-ENODEV, stream_transfer_byte(fd));
 	EXPECT_STREQ("nvmevf_reset: vf=B\n", seen(self));
@@ -297,7 +297,7 @@ TEST_F(trace, lost)
 
 	pf_open(&pf, self->vf[0].bdf);
 	guest_suspend(&self->n);
-	events_clear();
+	trace_clear();
 	pf_reset(&pf);
 	EXPECT_EQ(-ENODEV, vf_set_state(self->vf, VFIO_DEVICE_STATE_STOP, NULL));
 	if (text)

@@ -25,6 +25,7 @@
 #include "lib/point.h"
 #include "lib/stream.h"
 #include "lib/sysfs.h"
+#include "lib/trace.h"
 #include "lib/util.h"
 #include "lib/vf.h"
 
@@ -45,6 +46,8 @@ FIXTURE_SETUP(vf_event)
 
 	if (why)
 		SKIP(return, "%s", why);
+	if (!trace_open())
+		SKIP(return, "this kernel has no tracefs");
 	self->bdf = vf_bdf(0);
 	fault_clear_all(self->bdf);
 	guest_init(&self->n);
@@ -61,6 +64,7 @@ FIXTURE_TEARDOWN(vf_event)
 {
 	fault_clear_all(self->bdf);
 	vf_close(&self->vf);
+	trace_close();
 }
 
 /* Restart the guest, check the acknowledged writes, and save and restore its state. */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The points of a migration at which something may happen. */
-#include <glob.h>
 #include <poll.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "point.h"
+#include "trace.h"
 #include "util.h"
 
 #define STATE(s)	VFIO_DEVICE_STATE_##s
@@ -86,81 +86,33 @@ static void *wait_for_command(void *arg)
 	return NULL;
 }
 
-static const char *function_of(enum fault_command command)
-{
-	switch (command) {
-	case COMMAND_QUERY:
-		return "nvmevf_cmd_query_data_size";
-	case COMMAND_SUSPEND:
-		return "nvmevf_cmd_suspend";
-	case COMMAND_RESUME:
-		return "nvmevf_cmd_resume";
-	case COMMAND_SAVE:
-		return "nvmevf_cmd_save_data";
-	default:
-		return "nvmevf_cmd_load_data";
-	}
-}
-
-unsigned int threads_in(const char *stacks, const char *function,
-			const char *callee)
-{
-	unsigned int count = 0;
-	char *text = NULL;
-	size_t i, room = 0;
-	glob_t tasks;
-	FILE *file;
-
-	/* Of a thread that has ended there is none. */
-	if (glob(stacks, 0, NULL, &tasks))
-		return 0;
-	for (i = 0; i < tasks.gl_pathc; i++) {
-		file = fopen(tasks.gl_pathv[i], "r");
-		if (!file)
-			continue;
-		if (getdelim(&text, &room, '\0', file) > 0)
-			count += strstr(text, function) &&
-				 strstr(text, callee);
-		fclose(file);
-	}
-	free(text);
-	globfree(&tasks);
-	return count;
-}
-
-static unsigned int under_way(enum fault_command command)
-{
-	return threads_in(ALL_STACKS, function_of(command), "blk_execute_rq");
-}
-
-static void await_threads(const char *function, const char *callee,
-			  unsigned int count)
-{
-	time_t deadline = time(NULL) + PATIENCE;
-
-	while (threads_in(ALL_STACKS, function, callee) != count) {
-		if (time(NULL) > deadline)
-			die("%u threads are in %s, not %u",
-			    threads_in(ALL_STACKS, function, callee), function,
-			    count);
-		usleep(1000);
-	}
-}
+/*
+ * The event of a command comes before the PF gets the command, so give the driver
+ * this much time.
+ */
+#define SUBMIT_US	10000
 
 void point_await_commands(enum fault_command command, unsigned int count)
 {
-	await_threads(function_of(command), "blk_execute_rq", count);
-}
+	time_t deadline = time(NULL) + PATIENCE;
+	unsigned int pending;
 
-void point_await_reader(void)
-{
-	await_threads("nvmevf_stream_read", "vfs_read", 1);
+	for (;;) {
+		pending = trace_pending(command);
+		if (pending == count)
+			break;
+		if (time(NULL) > deadline)
+			die("%u commands %#x are pending, expected %u", pending,
+			    command, count);
+		usleep(1000);
+	}
+	usleep(SUBMIT_US);
 }
 
 void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		 const struct stream *stream)
 {
-	unsigned int others = point->command ? under_way(point->command) : 0;
+	unsigned int others = point->command ? trace_pending(point->command) : 0;
 	struct pollfd pfd = { .events = POLLIN };
 
 	*at = (struct at){

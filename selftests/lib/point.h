@@ -33,18 +33,11 @@ extern const unsigned int points_count;
 /* Does the guest run there? SUSPEND has not been answered yet. */
 bool point_is_running(const struct point *point);
 
-#define ALL_STACKS	"/proc/[0-9]*/task/[0-9]*/stack"
-
-/* How many of these threads are in both functions of the kernel. */
-unsigned int threads_in(const char *stacks, const char *function,
-			const char *callee);
 /*
- * Until so many threads, of whatever process, sleep until such a command ends; dies
- * if there never are.
+ * Wait until exactly @count such commands are pending, of all VFs; end the test if that
+ * does not happen in time. trace_open() must have been called.
  */
 void point_await_commands(enum fault_command command, unsigned int count);
-/* Until one thread, of whatever process, sleeps in read() of a data_fd. */
-void point_await_reader(void);
 
 /* A VF at a point. */
 struct at {

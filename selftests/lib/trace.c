@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the driver does on the inside, by way of kprobe events and tracepoints. */
+/* Observe the driver by its tracepoints, the function tracer and the kernel's log. */
 #include <fcntl.h>
 #include <unistd.h>
 #include <sys/stat.h>
@@ -8,150 +8,139 @@
 #include "util.h"
 
 #define TRACEFS		"/sys/kernel/tracing/"
-#define GROUP		"nvmevf_test"
-#define INSTANCE	TRACEFS "instances/" GROUP "/"
 #define SYSTEM		"nvme_vfio_pci"
 #define EVENTS		TRACEFS "instances/" SYSTEM "_test/"
 #define CALLS		TRACEFS "instances/" SYSTEM "_calls/"
 
-static const char * const probes[] = {
-	"p:" GROUP "/identify nvmevf_cmd_identify",
-	"p:" GROUP "/query nvmevf_cmd_query_data_size",
-	"p:" GROUP "/suspend nvmevf_cmd_suspend",
-	"p:" GROUP "/resume nvmevf_cmd_resume",
-	"p:" GROUP "/save nvmevf_cmd_save_data",
-	"p:" GROUP "/load nvmevf_cmd_load_data",
-	"p:" GROUP "/refuse nvmevf_stream_refuse error=$arg2:s32 format=+0($arg3):string",
-};
-
-static bool put(const char *path, int flags, const char *text)
+static void put(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY | flags);
-	bool good;
+	int fd = must(open(path, O_WRONLY));
 
-	if (fd < 0)
-		return false;
-	good = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		die("cannot write \"%s\" to %s: %s", text, path, strerror(errno));
 	close(fd);
-	return good;
 }
 
 bool trace_open(void)
 {
-	unsigned int i;
-
-	/* What a test that died may have left. */
+	/* A test that died may have left its instance. */
 	trace_close();
-	if (access(TRACEFS "kprobe_events", W_OK))
-		return false;
-	for (i = 0; i < sizeof(probes) / sizeof(*probes); i++)
-		if (!put(TRACEFS "kprobe_events", O_APPEND, probes[i]))
-			die("no kprobe: %s", probes[i]);
-	must(mkdir(INSTANCE, 0700));
-	/* An order of events that holds for all CPUs. */
-	if (!put(INSTANCE "trace_clock", 0, "counter") ||
-	    !put(INSTANCE "buffer_size_kb", 0, "4096") ||
-	    !put(INSTANCE "events/" GROUP "/enable", 0, "1"))
-		die("no tracing");
-	return true;
-}
-
-bool events_open(void)
-{
-	events_close();
 	if (access(TRACEFS "events/" SYSTEM, F_OK))
 		return false;
 	must(mkdir(EVENTS, 0700));
-	if (!put(EVENTS "trace_clock", 0, "counter") ||
-	    !put(EVENTS "events/" SYSTEM "/enable", 0, "1"))
-		die("no tracing");
+	/* A counter orders the events of all CPUs. */
+	put(EVENTS "trace_clock", "counter");
+	put(EVENTS "buffer_size_kb", "4096");
+	put(EVENTS "events/" SYSTEM "/enable", "1");
 	return true;
-}
-
-void events_close(void)
-{
-	rmdir(EVENTS);
-}
-
-void events_clear(void)
-{
-	close(must(open(EVENTS "trace", O_WRONLY | O_TRUNC)));
 }
 
 void trace_close(void)
 {
-	rmdir(INSTANCE);
-	put(TRACEFS "kprobe_events", O_APPEND, "-:" GROUP "/");
+	rmdir(EVENTS);
 }
 
 void trace_clear(void)
 {
-	close(must(open(INSTANCE "trace", O_WRONLY | O_TRUNC)));
+	close(must(open(EVENTS "trace", O_WRONLY | O_TRUNC)));
 }
 
-/* COMM-PID [CPU] FLAGS TIME: EVENT: (FUNCTION) error=ERROR format="FORMAT" */
-static void add_event(FILE *out, char *line, pid_t pid)
-{
-	char *cpu = strstr(line, " ["), *event, *args, *format, *p;
-
-	if (*line == '#' || !cpu)
-		return;
-	for (p = cpu; p > line && p[-1] != '-'; p--)
-		;
-	if (pid && atoi(p) != pid)
-		return;
-	event = strstr(cpu, ": ") + 2;
-	args = strchr(event, ':');
-	*args++ = '\0';
-	fputs(event, out);
-	format = strstr(args, "format=\"");
-	if (format) {
-		*strrchr(format, '"') = '\0';
-		fprintf(out, " %d %s", atoi(strstr(args, "error=") + 6),
-			format + 8);
-	}
-	fputc('\n', out);
-}
-
-char *trace_read(pid_t pid)
-{
-	FILE *in = fopen(INSTANCE "trace", "r");
-	char *line = NULL, *result;
-	size_t room = 0, len;
-	FILE *out = open_memstream(&result, &len);
-
-	if (!in || !out)
-		die("cannot read the trace");
-	while (getline(&line, &room, in) >= 0)
-		add_event(out, line, pid);
-	free(line);
-	fclose(in);
-	fclose(out);
-	return result;
-}
-
-/* What follows process, CPU, flags and time. */
-char *events_read(void)
+/* Call @add for each event: what follows process, CPU, flags and time. */
+static void visit_events(void (*add)(char *event, void *arg), void *arg)
 {
 	FILE *in = fopen(EVENTS "trace", "r");
-	char *line = NULL, *result, *event;
-	size_t room = 0, len;
-	FILE *out = open_memstream(&result, &len);
+	char *line = NULL, *event;
+	size_t room = 0;
 
-	if (!in || !out)
-		die("cannot read the trace");
+	if (!in)
+		die("cannot read " EVENTS "trace: %s", strerror(errno));
 	while (getline(&line, &room, in) >= 0) {
 		event = strstr(line, ": nvmevf_");
 		if (*line != '#' && event)
-			fputs(event + 2, out);
+			add(event + 2, arg);
 	}
 	free(line);
 	fclose(in);
-	fclose(out);
-	return result;
 }
 
-char *events_format(const char *event)
+static void add_event(char *event, void *arg)
+{
+	fputs(event, arg);
+}
+
+struct steps {
+	FILE		*out;
+	const char	*bdf;
+};
+
+static void add_step(char *event, void *arg)
+{
+	const struct steps *s = arg;
+	char *message, verb[16];
+	int error;
+
+	if (s->bdf && !strstr(event, s->bdf))
+		return;
+	if (sscanf(event, "nvmevf_command_begin: vf=%*s verb=%15s", verb) == 1)
+		fprintf(s->out, "%s\n", verb);
+	if (sscanf(event, "nvmevf_refused: vf=%*s error=%d", &error) == 1) {
+		message = strstr(event, "message=\"") + strlen("message=\"");
+		message[strcspn(message, "\n")] = '\0';
+		if (*message && message[strlen(message) - 1] == '"')
+			message[strlen(message) - 1] = '\0';
+		fprintf(s->out, "refused %d %s\n", error, message);
+	}
+}
+
+char *trace_read(void)
+{
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	visit_events(add_event, out);
+	fclose(out);
+	return text;
+}
+
+char *trace_steps(const char *bdf)
+{
+	char *text;
+	size_t len;
+	struct steps steps = { open_memstream(&text, &len), bdf };
+
+	visit_events(add_step, &steps);
+	fclose(steps.out);
+	return text;
+}
+
+struct pending {
+	unsigned int	opcode;
+	int		count;
+};
+
+static void count_pending(char *event, void *arg)
+{
+	struct pending *p = arg;
+	unsigned int opcode;
+
+	if (sscanf(event, "nvmevf_command_begin: vf=%*s verb=%*s opcode=%x",
+		   &opcode) == 1)
+		p->count += opcode == p->opcode;
+	else if (sscanf(event, "nvmevf_command: vf=%*s verb=%*s opcode=%x",
+			&opcode) == 1)
+		p->count -= opcode == p->opcode;
+}
+
+unsigned int trace_pending(enum fault_command command)
+{
+	struct pending pending = { .opcode = command };
+
+	visit_events(count_pending, &pending);
+	return pending.count;
+}
+
+char *trace_format(const char *event)
 {
 	char path[128], *text = calloc(1, 8192);
 	int fd;
@@ -159,7 +148,7 @@ char *events_format(const char *event)
 	snprintf(path, sizeof(path), TRACEFS "events/" SYSTEM "/%s/format", event);
 	fd = open(path, O_RDONLY);
 	if (!text || fd < 0 || read(fd, text, 8191) <= 0)
-		die("%s: %s", path, strerror(errno));
+		die("cannot read %s: %s", path, strerror(errno));
 	close(fd);
 	return text;
 }
@@ -168,9 +157,8 @@ void calls_open(void)
 {
 	calls_close();
 	must(mkdir(CALLS, 0700));
-	if (!put(CALLS "set_ftrace_filter", 0, ":mod:" SYSTEM) ||
-	    !put(CALLS "current_tracer", 0, "function"))
-		die("no function tracer");
+	put(CALLS "set_ftrace_filter", ":mod:" SYSTEM);
+	put(CALLS "current_tracer", "function");
 }
 
 void calls_close(void)
@@ -191,7 +179,7 @@ unsigned int calls_count(void)
 	size_t room = 0;
 
 	if (!in)
-		die("cannot read the trace");
+		die("cannot read " CALLS "trace: %s", strerror(errno));
 	while (getline(&line, &room, in) >= 0)
 		count += *line != '#';
 	free(line);
@@ -213,7 +201,7 @@ bool log_has(const char *text)
 	char line[8192];
 	ssize_t len;
 
-	/* A line at a time; what was overwritten meanwhile is skipped. */
+	/* Each read() returns one line; EPIPE: the next one was overwritten. */
 	while ((len = read(kmsg, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
 		line[len > 0 ? len : 0] = '\0';
 		if (strstr(line, text))

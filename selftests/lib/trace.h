@@ -1,40 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the driver does on the inside: each command that it sends, and each
- * stream that it refuses, even when the log has no room for one more line.
+ * Observe the driver: its tracepoints, the kernel's log, and how often its functions
+ * are called.
  */
 #ifndef NVMEVF_TEST_TRACE_H
 #define NVMEVF_TEST_TRACE_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
-/* False if this kernel has no kprobe events. */
+#include "fault.h"
+
+/* Record the driver's events; return false if the kernel has no tracefs. */
 bool trace_open(void);
 void trace_close(void);
+/* Forget the events so far. Begin and end of one command must not be separated. */
 void trace_clear(void);
+/* Return the events so far, one a line: name, colon, fields. */
+char *trace_read(void);
 /*
- * One line per event, of one process or (0) of all: the name of a command, or
- * "refuse ERROR FORMAT".
+ * Return the commands and refusals so far of one VF or, if NULL, of all VFs. One a
+ * line: the verb of a command that was begun, or "refused ERROR MESSAGE".
  */
-char *trace_read(pid_t pid);
+char *trace_steps(const char *bdf);
+/* Return how many such commands have begun and not ended, of all VFs. */
+unsigned int trace_pending(enum fault_command command);
+/* Return the text that describes an event's fields to programs. */
+char *trace_format(const char *event);
 
-/* The driver's tracepoints. False if this kernel has none. */
-bool events_open(void);
-void events_close(void);
-void events_clear(void);
-/* One line per event: its name, a colon, its fields. */
-char *events_read(void);
-/* What programs learn about an event. */
-char *events_format(const char *event);
-
-/* How often functions of the driver were called, since calls_clear(). */
+/* Count the calls of the driver's functions since calls_clear(). */
 void calls_open(void);
 void calls_close(void);
 void calls_clear(void);
 unsigned int calls_count(void);
 
-/* The kernel's log since log_open(): is @text in it? */
+/* Follow the kernel's log: does a line since log_open() contain @text? */
 void log_open(void);
 bool log_has(const char *text);
 

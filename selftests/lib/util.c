@@ -17,6 +17,33 @@ void await_thread(pthread_t thread, const char *what, int seconds)
 	}
 }
 
+bool sleeps_in(pid_t tid, long number, int fd)
+{
+	char path[64], line[256];
+	long at_number, at_fd;
+	bool found = false;
+	FILE *f;
+
+	/* "running", or number and arguments of the system call */
+	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	if (fgets(line, sizeof(line), f) &&
+	    sscanf(line, "%ld %lx", &at_number, &at_fd) == 2)
+		found = at_number == number && at_fd == fd;
+	fclose(f);
+	return found;
+}
+
+void await_sleep(pid_t tid, long number, int fd)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+
+	while (!sleeps_in(tid, number, fd))
+		pause_until(deadline, "thread does not sleep in the system call");
+}
+
 void pause_until(time_t deadline, const char *what)
 {
 	if (time(NULL) > deadline)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 #include <linux/types.h>
+#include <sys/types.h>
 
 /* End the test with a message. */
 #define die(fmt, ...) do {						\
@@ -41,6 +42,13 @@
 
 /* Join @thread; end the test if @thread runs for more than @seconds. */
 void await_thread(pthread_t thread, const char *what, int seconds);
+/*
+ * Return whether a thread sleeps in the system call @number whose first argument
+ * is @fd.
+ */
+bool sleeps_in(pid_t tid, long number, int fd);
+/* Wait until a thread does. */
+void await_sleep(pid_t tid, long number, int fd);
 /* Sleep a little; end the test if @deadline has passed. */
 void pause_until(time_t deadline, const char *what);
 

@@ -383,7 +383,7 @@ unsigned int vf_images(void)
 	if (!f)
 		die("/proc/vmallocinfo: %s", strerror(errno));
 	while (fgets(line, sizeof(line), f))
-		count += !!strstr(line, "nvmevf_");
+		count += !!strstr(line, "[nvme_vfio_pci]");
 	fclose(f);
 	return count;
 }
