@@ -1,123 +1,141 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The five live migration commands of an NVMe VF, sent through its PF.
- *
- * All functions sleep until the command ended. Errors are those of
- * nvme_submit_vf_cmd(), which also says how long that may take, each with one
- * line in the log.
+ * Submit commands on behalf of a VF: Identify of its PF, and the vendor's five
+ * live migration commands, which nvme.txt describes.
  */
 
 #include <kunit/static_stub.h>
 #include <linux/align.h>
 #include <linux/ktime.h>
 #include <linux/nvme-vf.h>
+#include <linux/nvme-vf-lm.h>
 #include <linux/pci.h>
+#include <linux/wordpart.h>
 
 #include "cmds.h"
-#include "stats.h"
+#include "names.h"
 #include "trace.h"
 
 union nvmevf_cmd {
-	struct nvme_vf_command vf;
 	struct nvme_command nvme;
+	struct nvme_vf_command vf;
 };
 
-static int nvmevf_cmd_submit(struct pci_dev *pdev, const char *name,
-			     union nvmevf_cmd *cmd, u32 *result, void *buf,
-			     unsigned int len)
+/* Send one command; log, trace and count its end. @result may be NULL. */
+static int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
+			      const char *name, const union nvmevf_cmd *cmd,
+			      void *buf, unsigned int len, u64 *result)
 {
+	u8 opcode = cmd->nvme.common.opcode;
+	struct nvme_vf_result res;
 	ktime_t began;
 	u64 took_ns;
-	u32 dw0;
 	int ret;
 
-	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmd_submit, pdev, name, cmd, result,
-				   buf, len);
+	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_submit, ctrl, verb, name, cmd,
+				   buf, len, result);
 
+	trace_nvmevf_command_begin(ctrl->vf, verb, opcode, len);
 	began = ktime_get();
-	ret = nvme_submit_vf_cmd(pdev, &cmd->nvme, &dw0, buf, len);
+	ret = nvme_submit_vf_cmd(ctrl->vf, &cmd->nvme, buf, len, &res);
 	took_ns = ktime_to_ns(ktime_sub(ktime_get(), began));
-	trace_nvmevf_command(pdev, cmd->vf.opcode, len, ret, ret ? dw0 : 0,
+	trace_nvmevf_command(ctrl->vf, verb, opcode, len, ret, res.status,
 			     took_ns);
-	nvmevf_stats_command(pdev, cmd->vf.opcode, ret, ret ? dw0 : 0, took_ns);
+	nvmevf_stats_command(&ctrl->stats, verb, opcode, ret, res.status,
+			     took_ns);
 
-	if (ret && dw0)
-		dev_err_ratelimited(&pdev->dev, "%s failed: NVMe status %#x (%pe)\n",
-				    name, dw0, ERR_PTR(ret));
+	if (ret && res.status)
+		dev_err_ratelimited(&ctrl->vf->dev,
+				    "%s failed: NVMe status %#x (%pe)\n", name,
+				    res.status, ERR_PTR(ret));
 	else if (ret)
-		dev_err_ratelimited(&pdev->dev, "%s failed: %pe\n", name,
+		dev_err_ratelimited(&ctrl->vf->dev, "%s failed: %pe\n", name,
 				    ERR_PTR(ret));
 	else if (result)
-		*result = dw0;
+		*result = res.result;
 
 	return ret;
 }
 
 /**
- * nvmevf_cmd_identify() - Identify Controller of the PF
- * @pdev: the VF
- * @id: what the PF says of itself
+ * nvmevf_cmds_identify_ctrl() - Identify Controller of the PF
+ * @ctrl: the VF's controller
+ * @id: receives the data structure
  *
- * Return: 0 or a negative errno.
+ * Context: Process context, sleeps until the command has ended.
+ *
+ * Return: 0 or a negative errno of nvme_submit_vf_cmd().
  */
-int nvmevf_cmd_identify(struct pci_dev *pdev, struct nvme_id_ctrl *id)
+int nvmevf_cmds_identify_ctrl(struct nvmevf_ctrl *ctrl, struct nvme_id_ctrl *id)
 {
-	union nvmevf_cmd cmd = {
+	const union nvmevf_cmd cmd = {
 		.nvme.identify.opcode = nvme_admin_identify,
 		.nvme.identify.cns = NVME_ID_CNS_CTRL,
 	};
 
-	return nvmevf_cmd_submit(pdev, "Identify Controller", &cmd, NULL, id,
-				 sizeof(*id));
+	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_IDENTIFY,
+				  "Identify Controller", &cmd, id, sizeof(*id),
+				  NULL);
 }
 
 /**
- * nvmevf_cmd_identify_secondary() - Secondary Controller List of the PF
- * @pdev: the VF
- * @list: the first 127 VFs of the PF, with their resources
+ * nvmevf_cmds_identify_secondary() - Secondary Controller List of the PF
+ * @ctrl: the VF's controller
+ * @list: receives the first 127 secondary controllers
  *
- * Return: 0 or a negative errno.
+ * Context: Process context, sleeps until the command has ended.
+ *
+ * Return: 0 or a negative errno of nvme_submit_vf_cmd().
  */
-int nvmevf_cmd_identify_secondary(struct pci_dev *pdev,
-				  struct nvme_secondary_ctrl_list *list)
+int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl,
+				   struct nvme_secondary_ctrl_list *list)
 {
-	union nvmevf_cmd cmd = {
+	const union nvmevf_cmd cmd = {
 		.nvme.identify.opcode = nvme_admin_identify,
 		.nvme.identify.cns = NVME_ID_CNS_SCNDRY_CTRL_LIST,
 	};
 
-	return nvmevf_cmd_submit(pdev, "Identify Secondary Controller List",
-				 &cmd, NULL, list, sizeof(*list));
+	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_IDENTIFY,
+				  "Identify Secondary Controller List", &cmd,
+				  list, sizeof(*list), NULL);
 }
 
-/**
- * nvmevf_cmd_query_data_size() - How large the state of the VF is
- * @pdev: the VF, running or suspended
- * @size: bytes that SAVE_DATA would return now, never 0, and not more than one
- *	command can carry on this host
- *
- * Return: 0 or a negative errno, -E2BIG for a state too large to be moved.
- */
-int nvmevf_cmd_query_data_size(struct pci_dev *pdev, u32 *size)
+static bool nvmevf_cmds_supported(const struct nvme_id_ctrl *id)
 {
-	union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_query_data_size };
-	unsigned int max;
+	return id->vs[0] == NVME_VF_MIGRATION_SUPPORTED;
+}
+
+/* The state must fit one command, because SAVE_DATA and LOAD_DATA have no offset. */
+static int nvmevf_cmds_max_size(struct nvmevf_ctrl *ctrl, u32 *size)
+{
+	return nvme_vf_max_transfer(ctrl->vf, size);
+}
+
+static int nvmevf_cmds_query_size(struct nvmevf_ctrl *ctrl, u32 *size)
+{
+	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_query_data_size };
+	u64 result;
+	u32 max;
 	int ret;
 
-	ret = nvmevf_cmd_submit(pdev, "QUERY_DATA_SIZE", &cmd, size, NULL, 0);
-	if (!ret)
-		ret = nvme_vf_max_transfer(pdev, &max);
+	ret = nvmevf_cmds_submit(ctrl, NVMEVF_VERB_SIZE, "QUERY_DATA_SIZE",
+				 &cmd, NULL, 0, &result);
+	if (ret)
+		return ret;
+
+	*size = lower_32_bits(result);
+	ret = nvmevf_cmds_max_size(ctrl, &max);
 	if (ret)
 		return ret;
 
 	if (!*size) {
-		dev_err_ratelimited(&pdev->dev,
-				    "QUERY_DATA_SIZE failed: the controller says that there is no state\n");
+		dev_err_ratelimited(&ctrl->vf->dev,
+				    "QUERY_DATA_SIZE failed: controller reported 0 bytes, expected at least 1\n");
 		return -EIO;
 	}
 	if (*size > max) {
-		dev_err_ratelimited(&pdev->dev,
-				    "can't migrate: %u bytes of state, but one command carries %u\n",
+		dev_err_ratelimited(&ctrl->vf->dev,
+				    "cannot migrate: %u bytes of controller state, one command carries %u\n",
 				    *size, max);
 		return -E2BIG;
 	}
@@ -125,67 +143,52 @@ int nvmevf_cmd_query_data_size(struct pci_dev *pdev, u32 *size)
 	return 0;
 }
 
-/**
- * nvmevf_cmd_suspend() - Have the VF fetch no more commands and finish the others
- * @pdev: the VF
- *
- * Return: 0 or a negative errno.
- */
-int nvmevf_cmd_suspend(struct pci_dev *pdev)
+static int nvmevf_cmds_suspend(struct nvmevf_ctrl *ctrl)
 {
-	union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_suspend };
+	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_suspend };
 
-	return nvmevf_cmd_submit(pdev, "SUSPEND", &cmd, NULL, NULL, 0);
+	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_SUSPEND, "SUSPEND", &cmd,
+				  NULL, 0, NULL);
 }
 
-/**
- * nvmevf_cmd_resume() - Have the VF run again
- * @pdev: the VF, suspended
- *
- * Return: 0 or a negative errno.
- */
-int nvmevf_cmd_resume(struct pci_dev *pdev)
+static int nvmevf_cmds_resume(struct nvmevf_ctrl *ctrl)
 {
-	union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_resume };
+	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_resume };
 
-	return nvmevf_cmd_submit(pdev, "RESUME", &cmd, NULL, NULL, 0);
+	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_RESUME, "RESUME", &cmd,
+				  NULL, 0, NULL);
 }
 
-/**
- * nvmevf_cmd_save_data() - Take the state out of the VF, which disables it
- * @pdev: the VF, suspended
- * @buf: room for the state, page aligned; rounded up to whole dwords
- * @size: bytes of state, as QUERY_DATA_SIZE told since the VF was suspended
- *
- * Return: 0 or a negative errno.
- */
-int nvmevf_cmd_save_data(struct pci_dev *pdev, void *buf, u32 size)
+static int nvmevf_cmds_save(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
 {
-	union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_save_data };
+	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_save_data };
 
-	return nvmevf_cmd_submit(pdev, "SAVE_DATA", &cmd, NULL, buf,
-				 ALIGN(size, sizeof(u32)));
+	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_SAVE, "SAVE_DATA", &cmd,
+				  buf, ALIGN(size, sizeof(u32)), NULL);
 }
 
-/**
- * nvmevf_cmd_load_data() - Put a saved state into the VF
- * @pdev: the VF, suspended
- * @buf: the state, page aligned; rounded up to whole dwords
- * @size: bytes of state
- *
- * Return: 0 or a negative errno.
- */
-int nvmevf_cmd_load_data(struct pci_dev *pdev, void *buf, u32 size)
+static int nvmevf_cmds_load(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
 {
-	union nvmevf_cmd cmd = {
+	const union nvmevf_cmd cmd = {
 		.vf.opcode = nvme_vf_load_data,
 		.vf.size = cpu_to_le32(size),
 	};
 
-	return nvmevf_cmd_submit(pdev, "LOAD_DATA", &cmd, NULL, buf,
-				 ALIGN(size, sizeof(u32)));
+	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_LOAD, "LOAD_DATA", &cmd,
+				  buf, ALIGN(size, sizeof(u32)), NULL);
 }
 
+const struct nvmevf_cmd_set nvmevf_cmds_vendor = {
+	.name = "vendor",
+	.supported = nvmevf_cmds_supported,
+	.query_size = nvmevf_cmds_query_size,
+	.suspend = nvmevf_cmds_suspend,
+	.resume = nvmevf_cmds_resume,
+	.save = nvmevf_cmds_save,
+	.load = nvmevf_cmds_load,
+	.max_size = nvmevf_cmds_max_size,
+};
+
 #if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)
-#include "cmds_kunit.c"
+#include "tests/cmds_kunit.c"
 #endif

@@ -1,23 +1,67 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The five live migration commands, one function each. nvme.txt describes them.
+ * Commands that concern a VF, sent to the controller through its PF.
  */
 #ifndef NVMEVF_CMDS_H
 #define NVMEVF_CMDS_H
 
 #include <linux/types.h>
 
+#include "stats.h"
+
 struct nvme_id_ctrl;
 struct nvme_secondary_ctrl_list;
+struct nvmevf_cmd_set;
 struct pci_dev;
 
-int nvmevf_cmd_identify(struct pci_dev *pdev, struct nvme_id_ctrl *id);
-int nvmevf_cmd_identify_secondary(struct pci_dev *pdev,
-				  struct nvme_secondary_ctrl_list *list);
-int nvmevf_cmd_query_data_size(struct pci_dev *pdev, u32 *size);
-int nvmevf_cmd_suspend(struct pci_dev *pdev);
-int nvmevf_cmd_resume(struct pci_dev *pdev);
-int nvmevf_cmd_save_data(struct pci_dev *pdev, void *buf, u32 size);
-int nvmevf_cmd_load_data(struct pci_dev *pdev, void *buf, u32 size);
+/**
+ * struct nvmevf_ctrl - controller of a VF, as its commands see it
+ * @vf: the VF
+ * @set: commands that migrate it, NULL if it cannot migrate
+ * @stats: what its commands did
+ */
+struct nvmevf_ctrl {
+	struct pci_dev			*vf;
+	const struct nvmevf_cmd_set	*set;
+	struct nvmevf_stats		stats;
+};
+
+/**
+ * struct nvmevf_cmd_set - commands that migrate a VF
+ * @name: for messages
+ * @supported: Tell from Identify Controller of the PF if the controller has the
+ *	commands.
+ * @query_size: Return the bytes of controller state of a VF, running or
+ *	suspended: never 0, never more than @max_size.
+ * @suspend: Stop the VF: it fetches no command, and those it had fetched have
+ *	completed.
+ * @resume: Let a suspended VF run.
+ * @save: Read the controller state of a suspended VF, which disables it. The
+ *	buffer is page aligned and has room for whole dwords.
+ * @load: Write a controller state to a suspended VF. The buffer is as for @save.
+ * @max_size: Return the largest controller state that @save and @load can move
+ *	on this host, in bytes.
+ *
+ * All but @supported return 0 or a negative errno, with one line in the log for
+ * each command that failed. Context: process context, no lock that a reset of
+ * the VF takes; they sleep until the command has ended, see nvme_submit_vf_cmd().
+ */
+struct nvmevf_cmd_set {
+	const char *name;
+	bool (*supported)(const struct nvme_id_ctrl *id);
+	int (*query_size)(struct nvmevf_ctrl *ctrl, u32 *size);
+	int (*suspend)(struct nvmevf_ctrl *ctrl);
+	int (*resume)(struct nvmevf_ctrl *ctrl);
+	int (*save)(struct nvmevf_ctrl *ctrl, void *buf, u32 size);
+	int (*load)(struct nvmevf_ctrl *ctrl, void *buf, u32 size);
+	int (*max_size)(struct nvmevf_ctrl *ctrl, u32 *size);
+};
+
+extern const struct nvmevf_cmd_set nvmevf_cmds_vendor;
+
+int nvmevf_cmds_identify_ctrl(struct nvmevf_ctrl *ctrl,
+			      struct nvme_id_ctrl *id);
+int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl,
+				   struct nvme_secondary_ctrl_list *list);
 
 #endif /* NVMEVF_CMDS_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a VF's last migration did, for VFIO's debugfs directory. The tracepoints
- * tell more, but only to those who listened at that time.
+ * Statistics of the last migration and of the commands of a VF, for VFIO's debugfs
+ * directory.
  */
 #ifndef NVMEVF_STATS_H
 #define NVMEVF_STATS_H
@@ -10,16 +10,14 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
-struct pci_dev;
+#include "names.h"
+
 struct vfio_device;
 
 #ifdef CONFIG_VFIO_DEBUGFS
 
-/* As many as are shown; a migration that is called off late has 6. */
+/* Arcs that are kept. A migration that is cancelled after SAVE_DATA has 6. */
 #define NVMEVF_STATS_ARCS	16
-
-/* The five, and Identify. */
-#define NVMEVF_STATS_COMMANDS	6
 
 struct nvmevf_stats_arc {
 	u8		from;		/* enum vfio_device_mig_state */
@@ -30,6 +28,7 @@ struct nvmevf_stats_arc {
 };
 
 struct nvmevf_stats_command {
+	u8		opcode;		/* of the last one */
 	u64		sent;
 	u64		failed;
 	u64		last_ns;
@@ -46,9 +45,9 @@ struct nvmevf_stats_data {
 	int		error;		/* of the last that failed */
 };
 
-/* From RUNNING to RUNNING. */
+/* All arcs from RUNNING until RUNNING is left again. */
 struct nvmevf_stats_trip {
-	bool				migration;	/* or but a pause */
+	bool				migration;	/* else a pause */
 	u64				arcs;
 	struct nvmevf_stats_arc		arc[NVMEVF_STATS_ARCS];
 	struct nvmevf_stats_data	data[2];	/* READ, WRITE */
@@ -61,27 +60,27 @@ struct nvmevf_stats {
 	u64				migrations;
 	u64				failed_arcs;
 	u64				resets;
-	struct nvmevf_stats_command	command[NVMEVF_STATS_COMMANDS];
+	struct nvmevf_stats_command	command[NVMEVF_VERB_COUNT];
 
-	/* The last one, and the last migration, which may be the same. */
-	struct nvmevf_stats_trip	trip[2];
-	unsigned int			now;
+	/* The last trip, and the last migration that began before it. */
+	struct nvmevf_stats_trip	trip;
+	struct nvmevf_stats_trip	migration;
 };
 
-/* NULL before the VF is registered. */
-struct nvmevf_stats *nvmevf_stats_of(struct pci_dev *pdev);
-
 void nvmevf_stats_init(struct nvmevf_stats *stats);
-void nvmevf_stats_show(struct vfio_device *core_vdev,
-		       struct nvmevf_stats *stats);
-void nvmevf_stats_arc(struct pci_dev *pdev, unsigned int from, unsigned int to,
-		      int error, ktime_t began, u64 duration_ns);
-void nvmevf_stats_command(struct pci_dev *pdev, u8 opcode, int error,
-			  unsigned int status, u64 duration_ns);
-void nvmevf_stats_data(struct pci_dev *pdev, int rw, u64 bytes, int error);
-void nvmevf_stats_reset(struct pci_dev *pdev);
+void nvmevf_stats_add_file(struct nvmevf_stats *stats,
+			   struct vfio_device *core_vdev);
+void nvmevf_stats_arc(struct nvmevf_stats *stats, unsigned int from,
+		      unsigned int to, int error, ktime_t began,
+		      u64 duration_ns);
+void nvmevf_stats_command(struct nvmevf_stats *stats, enum nvmevf_verb verb,
+			  u8 opcode, int error, unsigned int status,
+			  u64 duration_ns);
+void nvmevf_stats_data(struct nvmevf_stats *stats, int rw, u64 bytes,
+		       int error);
+void nvmevf_stats_reset(struct nvmevf_stats *stats);
 
-#else /* the kernel's VFIO has no directory */
+#else /* VFIO has no debugfs directory */
 
 struct nvmevf_stats {
 };
@@ -90,29 +89,30 @@ static inline void nvmevf_stats_init(struct nvmevf_stats *stats)
 {
 }
 
-static inline void nvmevf_stats_show(struct vfio_device *core_vdev,
-				     struct nvmevf_stats *stats)
+static inline void nvmevf_stats_add_file(struct nvmevf_stats *stats,
+					 struct vfio_device *core_vdev)
 {
 }
 
-static inline void nvmevf_stats_arc(struct pci_dev *pdev, unsigned int from,
-				    unsigned int to, int error, ktime_t began,
-				    u64 duration_ns)
+static inline void nvmevf_stats_arc(struct nvmevf_stats *stats,
+				    unsigned int from, unsigned int to,
+				    int error, ktime_t began, u64 duration_ns)
 {
 }
 
-static inline void nvmevf_stats_command(struct pci_dev *pdev, u8 opcode,
+static inline void nvmevf_stats_command(struct nvmevf_stats *stats,
+					enum nvmevf_verb verb, u8 opcode,
 					int error, unsigned int status,
 					u64 duration_ns)
 {
 }
 
-static inline void nvmevf_stats_data(struct pci_dev *pdev, int rw, u64 bytes,
-				     int error)
+static inline void nvmevf_stats_data(struct nvmevf_stats *stats, int rw,
+				     u64 bytes, int error)
 {
 }
 
-static inline void nvmevf_stats_reset(struct pci_dev *pdev)
+static inline void nvmevf_stats_reset(struct nvmevf_stats *stats)
 {
 }
 

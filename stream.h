@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The migration stream: what goes through data_fd. nvme.txt describes it.
+ * The migration stream: its format, which nvme.txt describes, and the data_fd that
+ * it goes through.
  */
 #ifndef NVMEVF_STREAM_H
 #define NVMEVF_STREAM_H
 
 #include <linux/types.h>
 
-/* The format, which the selftests share. */
+/* The format. The selftests include it, too. */
 
 #define NVMEVF_STREAM_MAGIC	0x4d4c4656454d564eULL	/* "NVMEVFLM" */
 #define NVMEVF_STREAM_VERSION	1
@@ -18,16 +19,16 @@ enum nvmevf_record_type {
 	NVMEVF_RECORD_END	= 3,
 };
 
-/* A receiver that does not know the type may skip the record. */
+/* A receiver that does not know the type skips the record. */
 #define NVMEVF_RECORD_OPTIONAL	0x1
 
-/* Payloads are padded with zeroes to this. */
+/* Zeroes pad each payload to a multiple of these bytes. */
 #define NVMEVF_RECORD_ALIGN	8
 
 struct nvmevf_record {
 	__le32	type;
 	__le32	flags;
-	__le64	length;		/* bytes of payload, without padding */
+	__le64	length;		/* bytes of payload without padding */
 };
 
 struct nvmevf_identity {
@@ -38,7 +39,7 @@ struct nvmevf_identity {
 	__le16	subsystem_vendor;
 	__le16	subsystem_device;
 	__le16	msix_vectors;
-	__le32	state_size;	/* bytes of STATE to expect */
+	__le32	state_size;	/* estimate of the bytes in STATE */
 	__u8	model[40];	/* MN and FR of the PF's Identify Controller */
 	__u8	firmware[8];
 	__le16	queue_pairs;	/* 0: not known */
@@ -52,38 +53,49 @@ struct nvmevf_end {
 
 #ifdef __KERNEL__
 
-struct nvme_id_ctrl;
+#include <linux/fs.h>
+#include <linux/mutex.h>
+#include <linux/wait.h>
+
+struct nvmevf_ctrl;
 struct nvmevf_image;
-struct nvmevf_stream;
-struct pci_dev;
 
-void nvmevf_identity_init(struct nvmevf_identity *identity,
-			  struct pci_dev *pdev, const struct nvme_id_ctrl *id,
-			  u16 queue_pairs);
+/**
+ * struct nvmevf_stream - a data_fd, in either direction
+ * @filp: its file
+ * @ctrl: controller of the VF; only valid while not @dead, under @lock
+ * @wait: for @dead, and for what save.c waits for
+ * @dead: all calls fail with -ENODEV
+ * @io_lock: Serializes read() and write(). It is held while user memory is
+ *	copied, which can take forever, so nothing else waits for it.
+ * @lock: Protects the members below and those of save.c and load.c. Nests inside
+ *	@io_lock and the state_mutex of the VF. It is held while LOAD_DATA runs,
+ *	but not while user memory is copied.
+ * @error: negative errno with which read() or write() failed for good, or 0
+ * @pos: bytes read or written so far
+ * @image: the controller state, or NULL
+ */
+struct nvmevf_stream {
+	struct file		*filp;
+	struct nvmevf_ctrl	*ctrl;
+	wait_queue_head_t	wait;
+	bool			dead;
+	struct mutex		io_lock;	/* one call at a time */
 
-struct nvmevf_image *nvmevf_image_alloc(u32 state_size);
-void nvmevf_image_put(struct nvmevf_image *image);
-u32 nvmevf_image_state_size(const struct nvmevf_image *image);
-int nvmevf_image_load(struct pci_dev *pdev, struct nvmevf_image *image);
-u64 nvmevf_stream_size(u32 state_size);
+	struct mutex		lock;		/* the rest */
+	int			error;
+	size_t			pos;
+	struct nvmevf_image	*image;
+};
 
-struct nvmevf_stream *
-nvmevf_stream_open_read(struct pci_dev *pdev,
-			const struct nvmevf_identity *identity,
-			struct nvmevf_image *image);
-struct nvmevf_stream *
-nvmevf_stream_open_write(struct pci_dev *pdev,
-			 const struct nvmevf_identity *identity,
-			 u32 max_state_size);
+int nvmevf_stream_init(struct nvmevf_stream *stream, struct nvmevf_ctrl *ctrl,
+		       const struct file_operations *fops, int flags);
+void nvmevf_stream_release(struct nvmevf_stream *stream);
 struct file *nvmevf_stream_get_file(struct nvmevf_stream *stream);
-int nvmevf_stream_save(struct nvmevf_stream *stream, u32 state_size);
-u32 nvmevf_stream_state_size(const struct nvmevf_stream *stream);
-void nvmevf_stream_save_again(struct nvmevf_stream *stream,
-			      struct nvmevf_image *image);
-int nvmevf_stream_loaded(struct nvmevf_stream *stream);
 void nvmevf_stream_kill(struct nvmevf_stream *stream);
-int nvmevf_stream_close(struct nvmevf_stream *stream,
-			struct nvmevf_image **image);
+int nvmevf_stream_errno(int error);
+void nvmevf_stream_note(struct nvmevf_stream *stream, int rw, size_t bytes,
+			int error);
 
 #endif /* __KERNEL__ */
 

@@ -33,7 +33,7 @@ FIXTURE_SETUP(arcs)
 
 	if (why)
 		SKIP(return, "%s", why);
-	if (!trace_open())
+	if (!trace_open_steps())
 		SKIP(return, "this kernel has no tracefs");
 	guest_open(&self->n, &self->vf, 1, VF_ANY);
 	ASSERT_TRUE(vf_mig_flags(&self->vf) & VFIO_MIGRATION_PRE_COPY);
@@ -110,27 +110,27 @@ static const struct row {
 	[VFIO_DEVICE_STATE_PRE_COPY] = pre_copy,	\
 	[VFIO_DEVICE_STATE_PRE_COPY_P2P] = pre_copy_p2p }
 	{ "RUNNING", VFIO_DEVICE_STATE_RUNNING, .commands =
-	  COMMANDS_TO("S", "", "SIQV", "SI", "S", "IQ", "SIQ") },
+	  COMMANDS_TO("S", "", "SIIQV", "SII", "S", "IIQ", "SIIQ") },
 	{ "RUNNING_P2P", VFIO_DEVICE_STATE_RUNNING_P2P, .commands =
-	  COMMANDS_TO("", "R", "IQV", "I", "", "RIQ", "IQ") },
+	  COMMANDS_TO("", "R", "IIQV", "II", "", "RIIQ", "IIQ") },
 	{ "STOP", VFIO_DEVICE_STATE_STOP, .commands =
-	  COMMANDS_TO("", "R", "IQV", "I", "", "RIQ", "IQ") },
+	  COMMANDS_TO("", "R", "IIQV", "II", "", "RIIQ", "IIQ") },
 	{ "PRE_COPY", VFIO_DEVICE_STATE_PRE_COPY, .commands =
-	  COMMANDS_TO("S", "", "SQV", "SI", "S", "", "S") },
+	  COMMANDS_TO("S", "", "SQV", "SII", "S", "", "S") },
 	{ "PRE_COPY_P2P", VFIO_DEVICE_STATE_PRE_COPY_P2P, .commands =
-	  COMMANDS_TO("", "R", "QV", "I", "", "R", "") },
+	  COMMANDS_TO("", "R", "QV", "II", "", "R", "") },
 	{ "STOP_COPY", VFIO_DEVICE_STATE_STOP_COPY, .commands =
-	  COMMANDS_TO("", "LR", "", "I", "", REFUSED, REFUSED) },
+	  COMMANDS_TO("", "LR", "", "II", "", REFUSED, REFUSED) },
 	{ "RESUMING, no stream", VFIO_DEVICE_STATE_RESUMING, .commands =
 	  COMMANDS_TO(REFUSED, REFUSED, REFUSED, "", REFUSED, REFUSED, REFUSED) },
 	{ "RESUMING, loaded", VFIO_DEVICE_STATE_RESUMING, .loaded = true, .commands =
-	  COMMANDS_TO("", "R", "IQV", "", "", "RIQ", "IQ") },
+	  COMMANDS_TO("", "R", "IIQV", "", "", "RIIQ", "IIQ") },
 	{ "STOP, saved", VFIO_DEVICE_STATE_STOP, .saved = true, .commands =
-	  COMMANDS_TO("", "LR", "I", "I", "", "LRIQ", "I") },
+	  COMMANDS_TO("", "LR", "II", "II", "", "LRIIQ", "II") },
 	{ "RUNNING_P2P, saved", VFIO_DEVICE_STATE_RUNNING_P2P, .saved = true, .commands =
-	  COMMANDS_TO("", "LR", "I", "I", "", "LRIQ", "I") },
+	  COMMANDS_TO("", "LR", "II", "II", "", "LRIIQ", "II") },
 	{ "PRE_COPY_P2P, saved", VFIO_DEVICE_STATE_PRE_COPY_P2P, .saved = true, .commands =
-	  COMMANDS_TO("", "LR", "", "I", "", "LR", "") },
+	  COMMANDS_TO("", "LR", "", "II", "", "LR", "") },
 };
 
 static int enter_row(struct vf *vf, const struct row *row, const struct stream *good)

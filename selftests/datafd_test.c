@@ -495,7 +495,7 @@ TEST_F(datafd, two_writers)
 	char *events;
 	int i, fd;
 
-	if (!trace_open())
+	if (!trace_open_steps())
 		SKIP(return, "this kernel has no tracefs");
 	for (i = 0; i < 2; i++) {
 		vf_reset(&self->src);

@@ -43,7 +43,7 @@ FIXTURE_SETUP(fault)
 
 	if (why)
 		SKIP(return, "%s", why);
-	if (!trace_open())
+	if (!trace_open_steps())
 		SKIP(return, "this kernel has no tracefs");
 	guest_open(&self->n, self->vf, 2, VF_ANY);
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);

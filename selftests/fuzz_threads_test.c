@@ -469,15 +469,18 @@ static void *work(void *data)
 	return NULL;
 }
 
-static void show_stack(const struct worker *w)
+/* Show the number and the arguments of the system call in which a thread sleeps. */
+static void show_system_call(const struct worker *w)
 {
 	char path[64], line[200];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stack", w->tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", w->tid);
 	f = fopen(path, "r");
-	while (f && fgets(line, sizeof(line), f))
+	if (f && fgets(line, sizeof(line), f))
 		fprintf(stderr, "#   %s", line);
+	if (f)
+		fclose(f);
 }
 
 static void *watch(void *unused)
@@ -494,7 +497,7 @@ static void *watch(void *unused)
 			for (w = fuzz.worker; w <= fuzz.worker + WORKERS; w++) {
 				fprintf(stderr, "# thread %td: %s\n",
 					w - fuzz.worker, w->doing);
-				show_stack(w);
+				show_system_call(w);
 			}
 			die("hangs; NVMEVF_SEED=%lu, round %lu", fuzz.seed,
 			    fuzz.round);

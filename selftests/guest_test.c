@@ -106,7 +106,7 @@ TEST_F(guest, vendor_commands)
 	struct nvme_queue *q;
 	char *events;
 
-	if (!trace_open())
+	if (!trace_open_steps())
 		SKIP(return, "this kernel has no tracefs");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		for (k = 0; k < 2; k++)

@@ -65,26 +65,26 @@ static void await_readable(int fd)
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
 	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
-		die("SAVE_DATA does not end");
+		die("SAVE_DATA did not end within %d s", PATIENCE);
 }
 
 /* All at once. */
 static void write_all(int fd, const unsigned char *from, size_t len)
 {
 	if (must(write(fd, from, len)) != (ssize_t)len)
-		die("write() did not take it all");
+		die("write() wrote less than %zu bytes", len);
 }
 
 enum command { SUSPEND, QUERY, SAVE, LOAD, RESUME, COMMANDS };
 
 static const struct {
-	const char	*opcode, *figure;
+	const char	*field, *figure;
 } commands[COMMANDS] = {
-	[SUSPEND]	= { " opcode=SUSPEND ", "cmd_suspend" },
-	[QUERY]		= { " opcode=QUERY_DATA_SIZE ", "cmd_query" },
-	[SAVE]		= { " opcode=SAVE_DATA ", "cmd_save" },
-	[LOAD]		= { " opcode=LOAD_DATA ", "cmd_load" },
-	[RESUME]	= { " opcode=RESUME ", "cmd_resume" },
+	[SUSPEND]	= { " verb=suspend ", "cmd_suspend" },
+	[QUERY]		= { " verb=size ", "cmd_query" },
+	[SAVE]		= { " verb=save ", "cmd_save" },
+	[LOAD]		= { " verb=load ", "cmd_load" },
+	[RESUME]	= { " verb=resume ", "cmd_resume" },
 };
 
 /* The commands that were sent: how long each of these took, and all that there were. */
@@ -106,7 +106,7 @@ static struct sent commands_sent(void)
 			continue;
 		ns = atoll(strstr(line, "duration_ns=") + 12);
 		for (c = 0; c < COMMANDS; c++)
-			if (strstr(line, commands[c].opcode))
+			if (strstr(line, commands[c].field))
 				sent.ns[c] += ns;
 		sent.all_ns += ns;
 		sent.count++;
@@ -135,7 +135,7 @@ static unsigned long image_bytes(void)
 		die("no /proc/vmallocinfo");
 	while (fgets(line, sizeof(line), f)) {
 		at = strstr(line, " pages=");
-		if (strstr(line, "nvmevf_") && at)
+		if (strstr(line, "[nvme_vfio_pci]") && at)
 			pages += strtoul(at + 7, NULL, 10);
 	}
 	fclose(f);

@@ -79,38 +79,33 @@ static void put(const char *dir, const char *name, const char *text)
 		die("%s: %s", path, strerror(-ret));
 }
 
-/* Where the code of the driver is, all of it or one function. */
-static void find_code(const char *function, unsigned long *start,
-		      unsigned long *end)
+/* Find the driver's code. */
+static void find_code(unsigned long *start, unsigned long *end)
 {
-	unsigned long found[2000], count = 0, i;
 	FILE *f = fopen("/proc/kallsyms", "r");
-	char type, name[200], line[300];
+	unsigned long address;
+	char type, line[300];
 
 	*start = ~0UL;
+	*end = 0;
 	while (f && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, "[nvme_vfio_pci]") || count == 2000 ||
-		    sscanf(line, "%lx %c %199s", &found[count], &type, name) != 3 ||
+		if (!strstr(line, "[nvme_vfio_pci]") ||
+		    sscanf(line, "%lx %c", &address, &type) != 2 ||
 		    (type != 't' && type != 'T'))
 			continue;
-		if (function ? !strcmp(name, function) : found[count] < *start)
-			*start = found[count];
-		count++;
+		if (address < *start)
+			*start = address;
+		/* The size of a function is not known. */
+		if (address + PAGE > *end)
+			*end = address + PAGE;
 	}
 	fclose(f);
-
-	/* The symbols are in no order, and say nothing of sizes. */
-	*end = function ? ~0UL : 0;
-	for (i = 0; i < count; i++)
-		if (function ? found[i] > *start && found[i] < *end :
-			       found[i] + PAGE > *end)
-			*end = function ? found[i] : found[i] + PAGE;
 	if (*start >= *end)
-		die("cannot find the code of the driver");
+		die("cannot find the driver's code in /proc/kallsyms");
 }
 
 /* False if this kernel injects no faults. */
-static bool inject_open(const char *function)
+static bool inject_open(void)
 {
 	static const char * const kinds[] = { "failslab", "fail_page_alloc" };
 	unsigned long start, end;
@@ -120,7 +115,7 @@ static bool inject_open(const char *function)
 	if (access(FAULTS "failslab/require-start", W_OK) ||
 	    access("/proc/self/fail-nth", W_OK))
 		return false;
-	find_code(function, &start, &end);
+	find_code(&start, &end);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		snprintf(text, sizeof(text), "%#lx", start);
 		put(kinds[i], "require-start", text);
@@ -289,7 +284,7 @@ TEST_F(memory, arcs)
 	struct nvme *n = &self->n;
 	unsigned int i, count = 0;
 
-	if (!inject_open(NULL))
+	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	for (i = 0; i < ARRAY_SIZE(arcs); i++) {
 		arcs[i].n = n;
@@ -372,7 +367,7 @@ TEST_F(memory, calls)
 	unsigned int i, count = 0;
 	struct attempt a;
 
-	if (!inject_open(NULL))
+	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	for (i = 0; i < ARRAY_SIZE(calls); i++) {
 		a = (struct attempt){
@@ -432,7 +427,7 @@ TEST_F(memory, save_data)
 	struct stream s;
 	int i, fd, ret;
 
-	if (!inject_open(NULL))
+	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	for (i = 1; i; i++) {
 		leave_work(n);
@@ -474,7 +469,7 @@ TEST_F(memory, bind)
 	struct vf *vf = &self->vf[1];
 	int i, ret, left, flags, without = 0;
 
-	if (!inject_open("nvmevf_init_dev"))
+	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	vf_close(vf);
 	for (i = 1; i; i++) {

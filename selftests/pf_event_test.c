@@ -43,7 +43,7 @@ FIXTURE_SETUP(pf_event)
 
 	if (why)
 		SKIP(return, "%s", why);
-	if (!trace_open())
+	if (!trace_open_steps())
 		SKIP(return, "this kernel has no tracefs");
 	self->bdf[0] = vf_bdf(0);
 	self->bdf[1] = vf_bdf(1);

@@ -60,7 +60,7 @@ FIXTURE_SETUP(surprise)
 		SKIP(return, "NVMEVF_SURPRISE is not set");
 	if (why)
 		SKIP(return, "%s", why);
-	if (!trace_open())
+	if (!trace_open_steps())
 		SKIP(return, "this kernel has no tracefs");
 	while (self->count < points_count && vf_bdf(self->count + 1)) {
 		bdf[self->count] = vf_bdf(self->count);

@@ -27,11 +27,14 @@ static const struct {
 	const char	*fields;	/* after those that all events have */
 } events[] = {
 	{ "nvmevf_arc",
-	  "__data_loc char[] vf; unsigned int from; unsigned int to; int error; "
-	  "u64 duration_ns; " },
+	  "__data_loc char[] vf; __data_loc char[] from; __data_loc char[] to; "
+	  "int error; u64 duration_ns; " },
+	{ "nvmevf_command_begin",
+	  "__data_loc char[] vf; __data_loc char[] verb; u8 opcode; "
+	  "unsigned int bytes; " },
 	{ "nvmevf_command",
-	  "__data_loc char[] vf; u8 opcode; unsigned int bytes; int error; "
-	  "unsigned int status; u64 duration_ns; " },
+	  "__data_loc char[] vf; __data_loc char[] verb; u8 opcode; "
+	  "unsigned int bytes; int error; unsigned int status; u64 duration_ns; " },
 	{ "nvmevf_data_read",
 	  "__data_loc char[] vf; u64 offset; u64 bytes; int error; " },
 	{ "nvmevf_data_write",
@@ -41,7 +44,8 @@ static const struct {
 	{ "nvmevf_reset", "__data_loc char[] vf; " },
 };
 
-#define OTHER_MAGIC	"\"not of an NVMe VF, magic 0x4d4c4656454d564f\""
+#define OTHER_MAGIC							\
+	"\"not a stream of this driver: magic 0x4d4c4656454d564f, expected 0x4d4c4656454d564e\""
 
 FIXTURE(trace)
 {
@@ -76,18 +80,62 @@ static unsigned long long number_after(const char *text, const char *name)
 	return at ? strtoull(at + strlen(name), NULL, 0) : 0;
 }
 
+/* Commands that have begun and not ended: the fields that both events have. */
+struct pending {
+	char	*fields[8];
+};
+
+static void begin_command(struct pending *p, const char *fields)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(p->fields); i++) {
+		if (!p->fields[i]) {
+			p->fields[i] = strdup(fields);
+			return;
+		}
+	}
+	die("%zu commands are pending before \"%s\"", ARRAY_SIZE(p->fields), fields);
+}
+
+static void end_command(struct pending *p, const char *fields)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(p->fields); i++) {
+		if (p->fields[i] &&
+		    !strncmp(p->fields[i], fields, strlen(p->fields[i]))) {
+			free(p->fields[i]);
+			p->fields[i] = NULL;
+			return;
+		}
+	}
+	die("a command ended that has not begun: %s", fields);
+}
+
 /*
- * The events so far, one a line, with A and B instead of the addresses, and
- * without what is not the same each time: the durations, which none lacks.
+ * Return the events so far, one a line, without what differs from run to run: with
+ * A and B for the addresses, without durations, of which none may be 0, and without the
+ * beginnings of commands: SAVE_DATA may begin before or after the end of its arc. Each
+ * command must begin once and end once.
  */
 static char *seen(FIXTURE_DATA(trace) * self)
 {
+	static const char begin[] = "nvmevf_command_begin: ";
+	static const char end[] = "nvmevf_command: ";
 	char *all = trace_read(), *rest = all, *line, *at, *result;
 	size_t len;
 	FILE *out = open_memstream(&result, &len);
-	int i;
+	struct pending pending = {};
+	unsigned int i;
 
 	while ((line = strsep(&rest, "\n")) && *line) {
+		if (!strncmp(line, begin, strlen(begin))) {
+			begin_command(&pending, line + strlen(begin));
+			continue;
+		}
+		if (!strncmp(line, end, strlen(end)))
+			end_command(&pending, line + strlen(end));
 		for (i = 0; i < 2; i++) {
 			at = strstr(line, self->vf[i].bdf);
 			if (at)
@@ -98,11 +146,14 @@ static char *seen(FIXTURE_DATA(trace) * self)
 		}
 		at = strstr(line, " duration_ns=");
 		if (at && !number_after(at, "duration_ns="))
-			die("it took no time: %s", line);
+			die("duration is 0: %s", line);
 		if (at)
 			*at = '\0';
 		fprintf(out, "%s\n", line);
 	}
+	for (i = 0; i < ARRAY_SIZE(pending.fields); i++)
+		if (pending.fields[i])
+			die("command has not ended: %s", pending.fields[i]);
 	fclose(out);
 	free(all);
 	return result;
@@ -213,40 +264,40 @@ TEST_F(trace, migration)
 	migrate(self, &s);
 	state = (stream_state_length(&s) + 3) / 4 * 4;
 	must(asprintf(&expected,
-		      "nvmevf_command: vf=A opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
-		      "nvmevf_command: vf=A opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
-		      "nvmevf_command: vf=A opcode=QUERY_DATA_SIZE bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=size opcode=0xc4 bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=A from=RUNNING to=PRE_COPY error=0\n"
 		      "nvmevf_data_read: vf=A offset=0 bytes=%u error=0\n"
 		      "nvmevf_data_read: vf=A offset=%u bytes=0 error=%d\n"
-		      "nvmevf_command: vf=A opcode=SUSPEND bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=suspend opcode=0xc8 bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=A from=PRE_COPY to=PRE_COPY_P2P error=0\n"
-		      "nvmevf_command: vf=A opcode=QUERY_DATA_SIZE bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=size opcode=0xc4 bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=A from=PRE_COPY_P2P to=STOP_COPY error=0\n"
-		      "nvmevf_command: vf=A opcode=SAVE_DATA bytes=%llu error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=save opcode=0xd2 bytes=%llu error=0 status=0x0\n"
 		      "nvmevf_data_read: vf=A offset=%u bytes=%zu error=0\n"
 		      "nvmevf_data_read: vf=A offset=%zu bytes=0 error=0\n"
-		      "nvmevf_command: vf=B opcode=SUSPEND bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=suspend opcode=0xc8 bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=B from=RUNNING to=RUNNING_P2P error=0\n"
 		      "nvmevf_arc: vf=B from=RUNNING_P2P to=STOP error=0\n"
-		      "nvmevf_command: vf=B opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
-		      "nvmevf_command: vf=B opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=B from=STOP to=RESUMING error=0\n"
-		      "nvmevf_command: vf=B opcode=LOAD_DATA bytes=%llu error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=load opcode=0xd5 bytes=%llu error=0 status=0x0\n"
 		      "nvmevf_data_write: vf=B offset=0 bytes=%zu error=0\n"
 		      "nvmevf_arc: vf=B from=RESUMING to=STOP error=0\n"
 		      "nvmevf_arc: vf=B from=STOP to=RUNNING_P2P error=0\n"
-		      "nvmevf_command: vf=B opcode=RESUME bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=resume opcode=0xcc bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=B from=RUNNING_P2P to=RUNNING error=0\n",
 		      head, head, -ENOMSG, state, head, s.len - head, s.len,
 		      state, s.len));
 	EXPECT_STREQ(expected, seen(self));
 
 	/* An arc takes as long as its command. */
-	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "=SUSPEND"), LEAST_MS);
+	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "verb=suspend"), LEAST_MS);
 	EXPECT_GE(duration_ms(self->vf, "nvmevf_arc", "to=PRE_COPY_P2P"),
-		  duration_ms(self->vf, "nvmevf_command", "=SUSPEND"));
-	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "=SAVE_DATA"), LEAST_MS);
+		  duration_ms(self->vf, "nvmevf_command", "verb=suspend"));
+	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "verb=save"), LEAST_MS);
 	io_check(&self->n);
 	free(expected);
 	free(s.data);
@@ -262,7 +313,7 @@ TEST_F(trace, failures)
 	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x4120));
 	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
 	fault_clear_all(n->vf->bdf);
-	EXPECT_STREQ("nvmevf_command: vf=A opcode=SUSPEND bytes=0 error=-5 status=0x4120\n"
+	EXPECT_STREQ("nvmevf_command: vf=A verb=suspend opcode=0xc8 bytes=0 error=-5 status=0x4120\n"
 		     "nvmevf_arc: vf=A from=RUNNING to=RUNNING_P2P error=-5\n",
 		     seen(self));
 
@@ -325,7 +376,7 @@ TEST_F(trace, debugfs)
 	migrations = f[0];
 	failed = f[1];
 	resets = f[2];
-	sent = figures(text, "SUSPEND ", 3)[2];
+	sent = figures(text, "suspend ", 4)[3];
 
 	migrate(self, &s);
 	text = debugfs(self->vf);
@@ -345,7 +396,8 @@ TEST_F(trace, debugfs)
 	EXPECT_EQ(s.len, f[2]);
 	EXPECT_EQ(4, f[3]);
 	EXPECT_EQ(-ENOMSG, f[4]);
-	f = figures(text, "SUSPEND ", 6);
+	/* The opcode comes first. */
+	f = figures(text, "suspend ", 7) + 1;
 	EXPECT_GE(f[0], LEAST_MS * 1000);
 	EXPECT_GE(f[1], f[0]);
 	EXPECT_EQ(sent + 1, f[2]);
@@ -385,7 +437,8 @@ TEST_F(trace, debugfs)
 	close(fd);
 	EXPECT_EQ(NULL, strstr(text, "RESUMING"));
 	EXPECT_EQ(NULL, strstr(text, "written"));
-	f = figures(text, "SUSPEND ", 6);
+	/* The opcode comes first. */
+	f = figures(text, "suspend ", 7) + 1;
 	EXPECT_LE(1, f[3]);
 	EXPECT_EQ(-EIO, f[4]);
 	EXPECT_EQ(0x4120, f[5]);

@@ -46,7 +46,7 @@ FIXTURE_SETUP(vf_event)
 
 	if (why)
 		SKIP(return, "%s", why);
-	if (!trace_open())
+	if (!trace_open_steps())
 		SKIP(return, "this kernel has no tracefs");
 	self->bdf = vf_bdf(0);
 	fault_clear_all(self->bdf);

@@ -1,56 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What nvme-pci offers to the VFIO driver of an NVMe virtual function (VF): the
- * live migration commands, sent on behalf of the VF through the admin queue of
- * its physical function (PF).
+ * The interface of nvme-pci for the VFIO driver of an NVMe virtual function (VF).
+ *
+ * A VF that is assigned to a guest has no queue of the host's. The commands that
+ * concern the VF go to the admin queue of its physical function (PF) instead.
+ *
+ * The interface is not a passthrough. nvme_submit_vf_cmd() has a table of the
+ * commands that it lets through. It takes from the caller only the fields that
+ * the table names, and writes the identity of the VF itself. So a driver cannot
+ * reach a VF other than its own.
+ *
+ * Locks: a caller may hold any sleeping lock except one that a reset of the PF or
+ * its remove() takes. The functions take no device lock. They hold no lock while
+ * a command is under way.
  */
 #ifndef _LINUX_NVME_VF_H
 #define _LINUX_NVME_VF_H
 
 #include <linux/build_bug.h>
 #include <linux/nvme.h>
-#include <linux/stddef.h>
 #include <linux/types.h>
 
 struct pci_dev;
-
-enum nvme_vf_opcode {
-	nvme_vf_query_data_size	= 0xc4,
-	nvme_vf_suspend		= 0xc8,
-	nvme_vf_resume		= 0xcc,
-	nvme_vf_save_data	= 0xd2,
-	nvme_vf_load_data	= 0xd5,
-};
-
-/* Byte 3072 of Identify Controller, the first of the vendor specific ones. */
-enum {
-	NVME_VF_MIGRATION_UNSUPPORTED	= 0x00,
-	NVME_VF_MIGRATION_SUPPORTED	= 0x01,
-};
-
-/**
- * struct nvme_vf_command - submission queue entry of the five commands
- * @opcode: one of enum nvme_vf_opcode
- * @flags: FUSE and PSDT
- * @command_id: command identifier
- * @rsvd4: reserved
- * @dptr: data pointer of SAVE_DATA and LOAD_DATA
- * @vf_index: the VF, counted from 1; nvme_submit_vf_cmd() fills it in
- * @rsvd42: reserved
- * @size: LOAD_DATA: bytes of state to be loaded
- * @rsvd48: reserved
- */
-struct nvme_vf_command {
-	__u8			opcode;
-	__u8			flags;
-	__u16			command_id;
-	__u8			rsvd4[20];
-	union nvme_data_ptr	dptr;
-	__le16			vf_index;
-	__u8			rsvd42[2];
-	__le32			size;
-	__u8			rsvd48[16];
-};
 
 /**
  * struct nvme_secondary_ctrl - entry of the Secondary Controller List
@@ -59,8 +30,8 @@ struct nvme_vf_command {
  * @scs: secondary controller state; bit 0: online
  * @rsvd5: reserved
  * @vfn: virtual function number, counted from 1
- * @nvq: VQ flexible resources, i.e. queue pairs, that are assigned
- * @nvi: VI flexible resources, i.e. interrupt vectors, that are assigned
+ * @nvq: VQ flexible resources (queue pairs) that are assigned
+ * @nvi: VI flexible resources (interrupt vectors) that are assigned
  * @rsvd14: reserved
  */
 struct nvme_secondary_ctrl {
@@ -78,7 +49,7 @@ struct nvme_secondary_ctrl {
  * struct nvme_secondary_ctrl_list - Secondary Controller List, CNS 15h
  * @num: number of entries
  * @rsvd1: reserved
- * @entry: by rising controller identifier
+ * @entry: entries in ascending order of the controller identifier
  */
 struct nvme_secondary_ctrl_list {
 	__u8				num;
@@ -88,14 +59,79 @@ struct nvme_secondary_ctrl_list {
 
 static_assert(sizeof(struct nvme_secondary_ctrl) == 32);
 static_assert(sizeof(struct nvme_secondary_ctrl_list) == NVME_IDENTIFY_DATA_SIZE);
-static_assert(sizeof(struct nvme_vf_command) == sizeof(struct nvme_command));
-static_assert(offsetof(struct nvme_vf_command, dptr) == 24);
-static_assert(offsetof(struct nvme_vf_command, vf_index) == 40);
-static_assert(offsetof(struct nvme_vf_command, size) == 44);
 
+/**
+ * struct nvme_vf_result - completion of a command
+ * @result: dwords 0 and 1 of the completion queue entry, also of a command that
+ *	failed; 0 if the controller did not answer
+ * @status: status field of the completion queue entry without the phase tag; 0 if
+ *	the command succeeded or the controller did not answer
+ */
+struct nvme_vf_result {
+	u64 result;
+	u16 status;
+};
+
+/**
+ * nvme_submit_vf_cmd() - Send an admin command for a VF to the PF
+ * @vf: the VF, bound to the driver of the caller
+ * @cmd: the command. Identify is let through for the Controller (CNS 01h) and the
+ *	Secondary Controller List (CNS 15h, from its begin). Of Identify, only the
+ *	opcode and CNS are taken from @cmd. linux/nvme-vf-lm.h has more commands.
+ * @buf: data to send, or memory for the data to receive; NULL for a command
+ *	without data. Page aligned memory is not copied. vmalloc() memory is
+ *	allowed.
+ * @len: bytes in @buf, at most what nvme_vf_max_transfer() returns; Identify: 4096
+ * @result: dwords and status of the completion, written in any case; may be NULL
+ *
+ * Context: Process context. Sleeps until the command ends, for up to twice the
+ * admin timeout of the PF. While 16 other commands for VFs of the PF are under
+ * way, the function first waits for one of these to end; a fatal signal ends
+ * that wait.
+ *
+ * Return: 0, or a negative errno. The function itself returns:
+ * * -EINVAL: @vf is not a VF, or the fields of @cmd, @buf or @len are not allowed
+ * * -EPERM: the opcode is not let through
+ * * -EMSGSIZE: @len is more than one command can carry
+ * * -ENODEV: the PF is not bound to nvme, or is dead or being removed
+ * * -EAGAIN: the PF is being reset, or the caller was killed; the command was not
+ *   sent
+ * * -ECANCELED: a reset of the PF canceled the command, which may have been
+ *   carried out
+ * * other errnos of the block layer: for example -ENOMEM
+ *
+ * For an error status of the controller, which is in @result, it returns:
+ * * -EOPNOTSUPP: Invalid Command Opcode
+ * * -EINVAL: Invalid Field in Command
+ * * -EIO: any other status
+ */
 int nvme_submit_vf_cmd(struct pci_dev *vf, const struct nvme_command *cmd,
-		       u32 *result, void *buf, unsigned int len);
+		       void *buf, unsigned int len,
+		       struct nvme_vf_result *result);
+
+/**
+ * nvme_vf_max_transfer() - Return how much data one command can carry
+ * @vf: the VF
+ * @bytes: the limit in bytes, for page aligned memory; from the limits of the
+ *	admin queue of the PF
+ *
+ * Context: Process context. May sleep, but sends no command.
+ *
+ * Return: 0, -EINVAL if @vf is not a VF, or -ENODEV if its PF is not bound to nvme.
+ */
 int nvme_vf_max_transfer(struct pci_dev *vf, unsigned int *bytes);
+
+/**
+ * nvme_vf_epoch() - Return a number that changes with each reset of the PF
+ * @vf: the VF
+ * @epoch: the number. The PF gets a new one when it is bound, and at each reset
+ *	before the controller loses anything. No number is used twice. If the
+ *	number has changed, the effects of all earlier commands may be lost.
+ *
+ * Context: Process context. May sleep, but sends no command.
+ *
+ * Return: 0, -EINVAL if @vf is not a VF, or -ENODEV if its PF is not bound to nvme.
+ */
 int nvme_vf_epoch(struct pci_dev *vf, u64 *epoch);
 
 #endif /* _LINUX_NVME_VF_H */

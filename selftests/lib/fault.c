@@ -2,6 +2,7 @@
 /* Have the device model misbehave. */
 #include "fault.h"
 #include "pf.h"
+#include "util.h"
 
 static bool set_fault(const char *bdf, enum fault_command command,
 		      enum fault_kind fault, __u32 value, __u32 times)
@@ -39,6 +40,6 @@ void fault_clear_all(const char *bdf)
 	};
 	unsigned int i;
 
-	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fault_set(bdf, commands[i], FAULT_NONE, 0);
 }

@@ -41,7 +41,7 @@ const struct point points[] = {
 	  .next = STATE(RUNNING), .command = COMMAND_RESUME },
 };
 
-const unsigned int points_count = sizeof(points) / sizeof(*points);
+const unsigned int points_count = ARRAY_SIZE(points);
 
 bool point_is_running(const struct point *point)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Observe the driver by its tracepoints, the function tracer and the kernel's log. */
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <unistd.h>
 #include <sys/stat.h>
 
@@ -21,7 +22,7 @@ static void put(const char *path, const char *text)
 	close(fd);
 }
 
-bool trace_open(void)
+static bool open_instance(void)
 {
 	/* A test that died may have left its instance. */
 	trace_close();
@@ -30,8 +31,25 @@ bool trace_open(void)
 	must(mkdir(EVENTS, 0700));
 	/* A counter orders the events of all CPUs. */
 	put(EVENTS "trace_clock", "counter");
-	put(EVENTS "buffer_size_kb", "4096");
+	put(EVENTS "buffer_size_kb", "8192");
+	return true;
+}
+
+bool trace_open(void)
+{
+	if (!open_instance())
+		return false;
 	put(EVENTS "events/" SYSTEM "/enable", "1");
+	return true;
+}
+
+bool trace_open_steps(void)
+{
+	if (!open_instance())
+		return false;
+	put(EVENTS "events/" SYSTEM "/nvmevf_command_begin/enable", "1");
+	put(EVENTS "events/" SYSTEM "/nvmevf_command/enable", "1");
+	put(EVENTS "events/" SYSTEM "/nvmevf_refused/enable", "1");
 	return true;
 }
 
@@ -196,15 +214,17 @@ void log_open(void)
 	must(lseek(kmsg, 0, SEEK_END));
 }
 
-bool log_has(const char *text)
+bool log_has(const char *pattern)
 {
-	char line[8192];
+	char line[8192], anywhere[256];
 	ssize_t len;
+
+	snprintf(anywhere, sizeof(anywhere), "*%s*", pattern);
 
 	/* Each read() returns one line; EPIPE: the next one was overwritten. */
 	while ((len = read(kmsg, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
 		line[len > 0 ? len : 0] = '\0';
-		if (strstr(line, text))
+		if (!fnmatch(anywhere, line, 0))
 			return true;
 	}
 	return false;

@@ -12,6 +12,8 @@
 
 /* Record the driver's events; return false if the kernel has no tracefs. */
 bool trace_open(void);
+/* Record commands and refusals only: of many calls, all events are too many. */
+bool trace_open_steps(void);
 void trace_close(void);
 /* Forget the events so far. Begin and end of one command must not be separated. */
 void trace_clear(void);
@@ -33,8 +35,11 @@ void calls_close(void);
 void calls_clear(void);
 unsigned int calls_count(void);
 
-/* Follow the kernel's log: does a line since log_open() contain @text? */
+/*
+ * Follow the kernel's log: does a line since log_open(), or since the last match, contain
+ * @pattern of fnmatch(3)?
+ */
 void log_open(void);
-bool log_has(const char *text);
+bool log_has(const char *pattern);
 
 #endif /* NVMEVF_TEST_TRACE_H */

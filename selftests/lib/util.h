@@ -14,6 +14,10 @@
 #include <linux/types.h>
 #include <sys/types.h>
 
+#ifndef ARRAY_SIZE
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#endif
+
 /* End the test with a message. */
 #define die(fmt, ...) do {						\
 	fprintf(stderr, "# %s:%d: " fmt "\n", __FILE__, __LINE__,	\

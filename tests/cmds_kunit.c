@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* How the five commands are encoded: every byte of them. Included by cmds.c. */
+/* Check each byte of the commands. Included by cmds.c. */
 
 #include <kunit/test.h>
 
 struct nvmevf_cmds_kunit {
+	struct nvmevf_ctrl	ctrl;
+	enum nvmevf_verb	verb;
 	u8			sqe[64];
 	void			*buf;
 	unsigned int		len;
@@ -11,15 +13,17 @@ struct nvmevf_cmds_kunit {
 	struct pci_dev		pdev;
 };
 
-/* Takes the place of nvmevf_cmd_submit(). */
-static int nvmevf_cmds_kunit_submit(struct pci_dev *pdev, const char *name,
-				    union nvmevf_cmd *cmd, u32 *result,
-				    void *buf, unsigned int len)
+/* Takes the place of nvmevf_cmds_submit(). */
+static int nvmevf_cmds_kunit_submit(struct nvmevf_ctrl *ctrl,
+				    enum nvmevf_verb verb, const char *name,
+				    const union nvmevf_cmd *cmd, void *buf,
+				    unsigned int len, u64 *result)
 {
 	struct kunit *test = kunit_get_current_test();
 	struct nvmevf_cmds_kunit *seen = test->priv;
 
-	KUNIT_EXPECT_PTR_EQ(test, pdev, &seen->pdev);
+	KUNIT_EXPECT_PTR_EQ(test, ctrl, &seen->ctrl);
+	seen->verb = verb;
 	memcpy(seen->sqe, cmd, sizeof(seen->sqe));
 	seen->buf = buf;
 	seen->len = len;
@@ -35,21 +39,23 @@ static int nvmevf_cmds_kunit_init(struct kunit *test)
 
 	seen = kunit_kzalloc(test, sizeof(*seen), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, seen);
-	/* The function is to write each byte. */
+	/* The command must set each byte. */
 	memset(seen->sqe, 0xff, sizeof(seen->sqe));
 	seen->pdev.dev.init_name = "kunit";
+	seen->ctrl.vf = &seen->pdev;
+	nvmevf_stats_init(&seen->ctrl.stats);
 	test->priv = seen;
-	kunit_activate_static_stub(test, nvmevf_cmd_submit,
+	kunit_activate_static_stub(test, nvmevf_cmds_submit,
 				   nvmevf_cmds_kunit_submit);
 	return 0;
 }
 
 /*
- * Whether one command was sent, with these data and with 0 in all bytes but the
- * opcode's and those of the size: in that of the VF, above all.
+ * Expect that one command was sent, with this data, and with 0 in all bytes but
+ * the opcode and the size. In particular, the index of the VF is left to the hook.
  */
-static void nvmevf_cmds_kunit_expect(struct kunit *test, u8 opcode,
-				     const u8 size[4], void *buf,
+static void nvmevf_cmds_kunit_expect(struct kunit *test, enum nvmevf_verb verb,
+				     u8 opcode, const u8 size[4], void *buf,
 				     unsigned int len)
 {
 	struct nvmevf_cmds_kunit *seen = test->priv;
@@ -57,6 +63,7 @@ static void nvmevf_cmds_kunit_expect(struct kunit *test, u8 opcode,
 
 	memcpy(sqe + 44, size, 4);
 	KUNIT_EXPECT_EQ(test, seen->sent, 1);
+	KUNIT_EXPECT_EQ(test, seen->verb, verb);
 	KUNIT_EXPECT_MEMEQ(test, seen->sqe, sqe, sizeof(sqe));
 	KUNIT_EXPECT_PTR_EQ(test, seen->buf, buf);
 	KUNIT_EXPECT_EQ(test, seen->len, len);
@@ -69,26 +76,29 @@ static void nvmevf_cmds_kunit_query_data_size(struct kunit *test)
 	struct nvmevf_cmds_kunit *seen = test->priv;
 	u32 size = 0;
 
-	/* What one command can carry is not known of a VF without a PF. */
-	KUNIT_EXPECT_LT(test, nvmevf_cmd_query_data_size(&seen->pdev, &size), 0);
+	/* A VF without a PF has no limit, so the call fails after the command. */
+	KUNIT_EXPECT_LT(test, nvmevf_cmds_vendor.query_size(&seen->ctrl, &size), 0);
 	KUNIT_EXPECT_EQ(test, size, 0x1234);
-	nvmevf_cmds_kunit_expect(test, 0xc4, nvmevf_cmds_kunit_no_size, NULL, 0);
+	nvmevf_cmds_kunit_expect(test, NVMEVF_VERB_SIZE, 0xc4,
+				 nvmevf_cmds_kunit_no_size, NULL, 0);
 }
 
 static void nvmevf_cmds_kunit_suspend(struct kunit *test)
 {
 	struct nvmevf_cmds_kunit *seen = test->priv;
 
-	KUNIT_EXPECT_EQ(test, nvmevf_cmd_suspend(&seen->pdev), 0);
-	nvmevf_cmds_kunit_expect(test, 0xc8, nvmevf_cmds_kunit_no_size, NULL, 0);
+	KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.suspend(&seen->ctrl), 0);
+	nvmevf_cmds_kunit_expect(test, NVMEVF_VERB_SUSPEND, 0xc8,
+				 nvmevf_cmds_kunit_no_size, NULL, 0);
 }
 
 static void nvmevf_cmds_kunit_resume(struct kunit *test)
 {
 	struct nvmevf_cmds_kunit *seen = test->priv;
 
-	KUNIT_EXPECT_EQ(test, nvmevf_cmd_resume(&seen->pdev), 0);
-	nvmevf_cmds_kunit_expect(test, 0xcc, nvmevf_cmds_kunit_no_size, NULL, 0);
+	KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.resume(&seen->ctrl), 0);
+	nvmevf_cmds_kunit_expect(test, NVMEVF_VERB_RESUME, 0xcc,
+				 nvmevf_cmds_kunit_no_size, NULL, 0);
 }
 
 static void nvmevf_cmds_kunit_save_data(struct kunit *test)
@@ -96,8 +106,9 @@ static void nvmevf_cmds_kunit_save_data(struct kunit *test)
 	struct nvmevf_cmds_kunit *seen = test->priv;
 	u8 buf[8];
 
-	KUNIT_EXPECT_EQ(test, nvmevf_cmd_save_data(&seen->pdev, buf, 8), 0);
-	nvmevf_cmds_kunit_expect(test, 0xd2, nvmevf_cmds_kunit_no_size, buf, 8);
+	KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.save(&seen->ctrl, buf, 8), 0);
+	nvmevf_cmds_kunit_expect(test, NVMEVF_VERB_SAVE, 0xd2,
+				 nvmevf_cmds_kunit_no_size, buf, 8);
 }
 
 static void nvmevf_cmds_kunit_load_data(struct kunit *test)
@@ -107,23 +118,26 @@ static void nvmevf_cmds_kunit_load_data(struct kunit *test)
 	u8 buf[8];
 
 	KUNIT_EXPECT_EQ(test,
-			nvmevf_cmd_load_data(&seen->pdev, buf, 0x01020304), 0);
-	nvmevf_cmds_kunit_expect(test, 0xd5, size, buf, 0x01020304);
+			nvmevf_cmds_vendor.load(&seen->ctrl, buf, 0x01020304), 0);
+	nvmevf_cmds_kunit_expect(test, NVMEVF_VERB_LOAD, 0xd5,
+				 size, buf, 0x01020304);
 }
 
-/* The transfer is of whole dwords, but the size is the state's. */
+/* Data is transferred in whole dwords, but the size is that of the state. */
 static void nvmevf_cmds_kunit_odd_sizes(struct kunit *test)
 {
 	struct nvmevf_cmds_kunit *seen = test->priv;
 	static const u8 size[4] = { 5 };
 	u8 buf[8];
 
-	KUNIT_EXPECT_EQ(test, nvmevf_cmd_load_data(&seen->pdev, buf, 5), 0);
-	nvmevf_cmds_kunit_expect(test, 0xd5, size, buf, 8);
+	KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.load(&seen->ctrl, buf, 5), 0);
+	nvmevf_cmds_kunit_expect(test, NVMEVF_VERB_LOAD, 0xd5,
+				 size, buf, 8);
 
 	seen->sent = 0;
-	KUNIT_EXPECT_EQ(test, nvmevf_cmd_save_data(&seen->pdev, buf, 5), 0);
-	nvmevf_cmds_kunit_expect(test, 0xd2, nvmevf_cmds_kunit_no_size, buf, 8);
+	KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.save(&seen->ctrl, buf, 5), 0);
+	nvmevf_cmds_kunit_expect(test, NVMEVF_VERB_SAVE, 0xd2,
+				 nvmevf_cmds_kunit_no_size, buf, 8);
 }
 
 static void nvmevf_cmds_kunit_identify(struct kunit *test)
@@ -134,7 +148,7 @@ static void nvmevf_cmds_kunit_identify(struct kunit *test)
 
 	id = kunit_kzalloc(test, sizeof(*id), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, id);
-	KUNIT_EXPECT_EQ(test, nvmevf_cmd_identify(&seen->pdev, id), 0);
+	KUNIT_EXPECT_EQ(test, nvmevf_cmds_identify_ctrl(&seen->ctrl, id), 0);
 	KUNIT_EXPECT_EQ(test, seen->sent, 1);
 	KUNIT_EXPECT_MEMEQ(test, seen->sqe, sqe, sizeof(sqe));
 	KUNIT_EXPECT_PTR_EQ(test, seen->buf, (void *)id);
@@ -149,7 +163,7 @@ static void nvmevf_cmds_kunit_identify_secondary(struct kunit *test)
 
 	list = kunit_kzalloc(test, sizeof(*list), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, list);
-	KUNIT_EXPECT_EQ(test, nvmevf_cmd_identify_secondary(&seen->pdev, list), 0);
+	KUNIT_EXPECT_EQ(test, nvmevf_cmds_identify_secondary(&seen->ctrl, list), 0);
 	KUNIT_EXPECT_EQ(test, seen->sent, 1);
 	KUNIT_EXPECT_MEMEQ(test, seen->sqe, sqe, sizeof(sqe));
 	KUNIT_EXPECT_PTR_EQ(test, seen->buf, (void *)list);

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Identity of the controller of a VF: choose its command set, describe it for
+ * the migration stream, compare it with the controller that a stream is from.
+ */
+
+#include <linux/minmax.h>
+#include <linux/moduleparam.h>
+#include <linux/nvme-vf.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "ctrl.h"
+#include "stream.h"
+#include "trace.h"
+
+static bool allow_firmware_mismatch;
+module_param(allow_firmware_mismatch, bool, 0644);
+MODULE_PARM_DESC(allow_firmware_mismatch,
+		 "Accept the state of a controller with another firmware revision (default: no)");
+
+/* Optional Admin Command Support: Virtualization Management, with its lists */
+#define NVMEVF_OACS_VIRT_MGMT	BIT(7)
+
+/* Get the queue pairs that are assigned to the VF, 0 if the list lacks it. */
+static int nvmevf_ctrl_queue_pairs(struct nvmevf_ctrl *ctrl, u16 *queue_pairs)
+{
+	struct nvme_secondary_ctrl_list *list;
+	unsigned int i;
+	int ret;
+
+	list = kzalloc(sizeof(*list), GFP_KERNEL);
+	if (!list)
+		return -ENOMEM;
+
+	ret = nvmevf_cmds_identify_secondary(ctrl, list);
+	if (ret)
+		goto out_free;
+
+	*queue_pairs = 0;
+	for (i = 0; i < min(list->num, ARRAY_SIZE(list->entry)); i++) {
+		if (le16_to_cpu(list->entry[i].vfn) == pci_iov_vf_id(ctrl->vf) + 1)
+			*queue_pairs = le16_to_cpu(list->entry[i].nvq);
+	}
+
+out_free:
+	kfree(list);
+	return ret;
+}
+
+/* Identify Controller of the PF, which must have @set. */
+static int nvmevf_ctrl_identify(struct nvmevf_ctrl *ctrl,
+				const struct nvmevf_cmd_set *set,
+				struct nvme_id_ctrl *id)
+{
+	int ret;
+
+	ret = nvmevf_cmds_identify_ctrl(ctrl, id);
+	if (ret)
+		return ret;
+
+	return set->supported(id) ? 0 : -EOPNOTSUPP;
+}
+
+/**
+ * nvmevf_ctrl_identity() - Describe which controllers may take the state of a VF
+ * @ctrl: the VF's controller, which can migrate
+ * @identity: receives the IDENTITY record, but for the size of the state
+ *
+ * The PF is asked anew, because another firmware may run since the last time.
+ *
+ * Context: Process context, sleeps until its commands have ended.
+ *
+ * Return: 0; -EOPNOTSUPP if the PF has lost the command set; -ENOMEM; a negative
+ * errno of nvme_submit_vf_cmd().
+ */
+int nvmevf_ctrl_identity(struct nvmevf_ctrl *ctrl,
+			 struct nvmevf_identity *identity)
+{
+	struct pci_dev *vf = ctrl->vf;
+	struct nvme_id_ctrl *id;
+	u16 queue_pairs = 0;
+	int ret;
+
+	id = kzalloc(sizeof(*id), GFP_KERNEL);
+	if (!id)
+		return -ENOMEM;
+
+	ret = nvmevf_ctrl_identify(ctrl, ctrl->set, id);
+	if (ret)
+		goto out_free;
+
+	if (le16_to_cpu(id->oacs) & NVMEVF_OACS_VIRT_MGMT) {
+		ret = nvmevf_ctrl_queue_pairs(ctrl, &queue_pairs);
+		if (ret)
+			goto out_free;
+	}
+
+	*identity = (struct nvmevf_identity) {
+		.magic = cpu_to_le64(NVMEVF_STREAM_MAGIC),
+		.version = cpu_to_le16(NVMEVF_STREAM_VERSION),
+		.vendor = cpu_to_le16(vf->vendor),
+		.device = cpu_to_le16(vf->device),
+		.subsystem_vendor = cpu_to_le16(vf->subsystem_vendor),
+		.subsystem_device = cpu_to_le16(vf->subsystem_device),
+		.msix_vectors = cpu_to_le16(max(pci_msix_vec_count(vf), 0)),
+		.queue_pairs = cpu_to_le16(queue_pairs),
+	};
+	memcpy(identity->model, id->mn, sizeof(identity->model));
+	memcpy(identity->firmware, id->fr, sizeof(identity->firmware));
+
+out_free:
+	kfree(id);
+	return ret;
+}
+
+/**
+ * nvmevf_ctrl_refuse() - Refuse a migration stream, with one line in the log
+ * @ctrl: controller of the VF that the stream was written to
+ * @error: negative errno
+ * @fmt: what was found and what was expected, without a newline
+ *
+ * Context: Any.
+ *
+ * Return: @error.
+ */
+int nvmevf_ctrl_refuse(struct nvmevf_ctrl *ctrl, int error, const char *fmt, ...)
+{
+	struct va_format vaf = { .fmt = fmt };
+	va_list args;
+
+	va_start(args, fmt);
+	vaf.va = &args;
+	trace_nvmevf_refused(ctrl->vf, error, &vaf);
+	dev_err_ratelimited(&ctrl->vf->dev, "migration stream refused: %pV\n",
+			    &vaf);
+	va_end(args);
+
+	return error;
+}
+
+/**
+ * nvmevf_ctrl_accept() - Decide if a VF takes the state of another controller
+ * @ctrl: the VF's controller
+ * @own: its identity
+ * @source: identity of the controller that the state is from, not checked yet
+ *
+ * Context: Any.
+ *
+ * Return: 0, or -EINVAL with one line in the log that names the difference.
+ */
+int nvmevf_ctrl_accept(struct nvmevf_ctrl *ctrl,
+		       const struct nvmevf_identity *own,
+		       const struct nvmevf_identity *source)
+{
+	if (source->magic != own->magic)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "not a stream of this driver: magic %#llx, expected %#llx",
+					  le64_to_cpu(source->magic),
+					  le64_to_cpu(own->magic));
+	if (source->version != own->version)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "stream version %u, expected %u",
+					  le16_to_cpu(source->version),
+					  le16_to_cpu(own->version));
+	if (source->vendor != own->vendor || source->device != own->device ||
+	    source->subsystem_vendor != own->subsystem_vendor ||
+	    source->subsystem_device != own->subsystem_device)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "source device %04x:%04x (%04x:%04x), expected %04x:%04x (%04x:%04x)",
+					  le16_to_cpu(source->vendor),
+					  le16_to_cpu(source->device),
+					  le16_to_cpu(source->subsystem_vendor),
+					  le16_to_cpu(source->subsystem_device),
+					  le16_to_cpu(own->vendor),
+					  le16_to_cpu(own->device),
+					  le16_to_cpu(own->subsystem_vendor),
+					  le16_to_cpu(own->subsystem_device));
+	if (memcmp(source->model, own->model, sizeof(own->model)))
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "source model \"%*pE\", expected \"%*pE\"",
+					  (int)sizeof(source->model), source->model,
+					  (int)sizeof(own->model), own->model);
+	if (memcmp(source->firmware, own->firmware, sizeof(own->firmware)) &&
+	    !READ_ONCE(allow_firmware_mismatch))
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "source firmware \"%*pE\", expected \"%*pE\"",
+					  (int)sizeof(source->firmware),
+					  source->firmware,
+					  (int)sizeof(own->firmware),
+					  own->firmware);
+	if (source->msix_vectors != own->msix_vectors)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "source VF has %u interrupt vectors, expected %u",
+					  le16_to_cpu(source->msix_vectors),
+					  le16_to_cpu(own->msix_vectors));
+	if (own->queue_pairs &&
+	    le16_to_cpu(source->queue_pairs) > le16_to_cpu(own->queue_pairs))
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "source VF has %u queue pairs, this VF has %u",
+					  le16_to_cpu(source->queue_pairs),
+					  le16_to_cpu(own->queue_pairs));
+	if (memchr_inv(source->rsvd, 0, sizeof(source->rsvd)))
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "reserved field of IDENTITY is not 0");
+	return 0;
+}
+
+static int nvmevf_ctrl_choose_set(struct nvmevf_ctrl *ctrl)
+{
+	const struct nvmevf_cmd_set *set = &nvmevf_cmds_vendor;
+	struct nvme_id_ctrl *id;
+	int ret;
+
+	id = kzalloc(sizeof(*id), GFP_KERNEL);
+	if (!id)
+		return -ENOMEM;
+
+	ret = nvmevf_ctrl_identify(ctrl, set, id);
+	if (!ret)
+		ctrl->set = set;
+
+	kfree(id);
+	return ret;
+}
+
+/**
+ * nvmevf_ctrl_init() - Find out if and how the controller of a VF migrates
+ * @ctrl: zeroed
+ * @vf: the PCI function, which need not be a VF
+ *
+ * A function that cannot migrate can still be assigned, so the reason why not is
+ * one line in the log and no error. @ctrl->set is NULL then.
+ *
+ * Context: Process context, sleeps until its commands have ended.
+ */
+void nvmevf_ctrl_init(struct nvmevf_ctrl *ctrl, struct pci_dev *vf)
+{
+	u64 epoch;
+	int ret;
+
+	ctrl->vf = vf;
+	nvmevf_stats_init(&ctrl->stats);
+
+	if (!vf->is_virtfn) {
+		pci_info(vf, "migration off: not a virtual function\n");
+		return;
+	}
+
+	if (nvme_vf_epoch(vf, &epoch)) {
+		pci_info(vf, "migration off: PF is not bound to nvme\n");
+		return;
+	}
+
+	ret = nvmevf_ctrl_choose_set(ctrl);
+	if (ret == -EOPNOTSUPP)
+		pci_info(vf, "migration off: controller does not support it\n");
+	else if (ret)
+		pci_info(vf, "migration off: controller cannot be asked (%pe)\n",
+			 ERR_PTR(ret));
+}
+
+#if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)
+#include "tests/ctrl_kunit.c"
+#endif

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A controller state in memory, laid out as the migration stream:
+ *
+ *   mem                    mem + PAGE_SIZE
+ *    |                      |
+ *    |          | head      | state ....... | 0 | tail |
+ *    |  unused  | IDENTITY, |               |   | END  |
+ *    |          | STATE     |               |   |      |
+ *               |<------------- the stream ----------->|
+ *
+ * The controller writes the state to, and reads it from, page aligned memory. The
+ * stream is one piece, so read() and write() copy each byte once.
+ */
+
+#include <linux/align.h>
+#include <linux/crc32c.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+#include "cmds.h"
+#include "image.h"
+
+static_assert(sizeof(struct nvmevf_record) == 16);
+static_assert(sizeof(struct nvmevf_identity) % NVMEVF_RECORD_ALIGN == 0);
+static_assert(sizeof(struct nvmevf_end) == NVMEVF_RECORD_ALIGN);
+static_assert(sizeof(struct nvmevf_image_head) <= PAGE_SIZE);
+
+static struct nvmevf_image_tail *
+nvmevf_image_tail(const struct nvmevf_image *image)
+{
+	return nvmevf_image_state(image) +
+	       ALIGN(image->state_size, NVMEVF_RECORD_ALIGN);
+}
+
+/**
+ * nvmevf_image_stream_size() - Return the length of the stream for a state
+ * @state_size: bytes of controller state
+ *
+ * Return: bytes.
+ */
+u64 nvmevf_image_stream_size(u32 state_size)
+{
+	return sizeof(struct nvmevf_image_head) +
+	       ALIGN((u64)state_size, NVMEVF_RECORD_ALIGN) +
+	       sizeof(struct nvmevf_image_tail);
+}
+
+/**
+ * nvmevf_image_alloc() - Allocate an image
+ * @state_size: bytes of controller state
+ *
+ * The memory is zeroed and charged to the caller.
+ *
+ * Context: Process context, may sleep.
+ *
+ * Return: the image with one reference, or NULL.
+ */
+struct nvmevf_image *nvmevf_image_alloc(u32 state_size)
+{
+	struct nvmevf_image *image;
+
+	image = kzalloc(sizeof(*image), GFP_KERNEL_ACCOUNT);
+	if (!image)
+		return NULL;
+
+	refcount_set(&image->refs, 1);
+	image->state_size = state_size;
+	image->room = state_size;
+	image->mem = __vmalloc(PAGE_SIZE + nvmevf_image_stream_size(state_size),
+			       GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	if (!image->mem) {
+		kfree(image);
+		return NULL;
+	}
+
+	return image;
+}
+
+/**
+ * nvmevf_image_get() - Take a reference to an image
+ * @image: the image or NULL
+ *
+ * Context: Any.
+ *
+ * Return: @image.
+ */
+struct nvmevf_image *nvmevf_image_get(struct nvmevf_image *image)
+{
+	if (image)
+		refcount_inc(&image->refs);
+	return image;
+}
+
+/**
+ * nvmevf_image_put() - Drop a reference to an image
+ * @image: the image or NULL
+ *
+ * Context: Process context, may sleep.
+ */
+void nvmevf_image_put(struct nvmevf_image *image)
+{
+	if (!image || !refcount_dec_and_test(&image->refs))
+		return;
+
+	vfree(image->mem);
+	kfree(image);
+}
+
+/**
+ * nvmevf_image_crc() - Extend a CRC-32C
+ * @crc: CRC of the bytes before @data, 0 if there are none
+ * @data: bytes
+ * @len: number of bytes
+ *
+ * Return: the CRC of all bytes up to the last of @data.
+ */
+u32 nvmevf_image_crc(u32 crc, const void *data, size_t len)
+{
+	return ~crc32c(~crc, data, len);
+}
+
+/**
+ * nvmevf_image_begin() - Write the records before the state
+ * @image: the image
+ * @identity: payload of the IDENTITY record
+ */
+void nvmevf_image_begin(struct nvmevf_image *image,
+			const struct nvmevf_identity *identity)
+{
+	*nvmevf_image_head(image) = (struct nvmevf_image_head) {
+		.identity_record.type = cpu_to_le32(NVMEVF_RECORD_IDENTITY),
+		.identity_record.length = cpu_to_le64(sizeof(*identity)),
+		.identity = *identity,
+		.state_record.type = cpu_to_le32(NVMEVF_RECORD_STATE),
+		.state_record.length = cpu_to_le64(image->state_size),
+	};
+}
+
+/**
+ * nvmevf_image_resize() - Change the size of the state, not of the memory
+ * @image: the image, with nvmevf_image_begin() done
+ * @state_size: bytes of controller state, not more than @image->room
+ *
+ * The IDENTITY record stays, because it may have been read.
+ */
+void nvmevf_image_resize(struct nvmevf_image *image, u32 state_size)
+{
+	image->state_size = state_size;
+	nvmevf_image_head(image)->state_record.length = cpu_to_le64(state_size);
+}
+
+/**
+ * nvmevf_image_finish() - Write the records after the state
+ * @image: the image, complete up to the state
+ */
+void nvmevf_image_finish(struct nvmevf_image *image)
+{
+	struct nvmevf_image_head *head = nvmevf_image_head(image);
+	struct nvmevf_image_tail *tail = nvmevf_image_tail(image);
+	void *pad = nvmevf_image_state(image) + image->state_size;
+	u32 crc;
+
+	/* The controller may have written up to the end of the last dword. */
+	memset(pad, 0, (void *)tail - pad);
+	crc = nvmevf_image_crc(0, head, (void *)tail - (void *)head);
+	*tail = (struct nvmevf_image_tail) {
+		.end_record.type = cpu_to_le32(NVMEVF_RECORD_END),
+		.end_record.length = cpu_to_le64(sizeof(tail->end)),
+		.end.crc32c = cpu_to_le32(crc),
+	};
+}
+
+/**
+ * nvmevf_image_save() - Read the state of a VF into an image, and finish it
+ * @ctrl: controller of the VF, which is suspended
+ * @image: the image, with nvmevf_image_begin() done
+ *
+ * Context: Process context, sleeps until the command has ended.
+ *
+ * Return: 0 or a negative errno of the command set.
+ */
+int nvmevf_image_save(struct nvmevf_ctrl *ctrl, struct nvmevf_image *image)
+{
+	int ret;
+
+	ret = ctrl->set->save(ctrl, nvmevf_image_state(image),
+			      image->state_size);
+	if (ret)
+		return ret;
+
+	nvmevf_image_finish(image);
+	return 0;
+}
+
+/**
+ * nvmevf_image_load() - Write the state in an image to a VF
+ * @ctrl: controller of the VF, which is suspended
+ * @image: the image
+ *
+ * Context: Process context, sleeps until the command has ended.
+ *
+ * Return: 0 or a negative errno of the command set.
+ */
+int nvmevf_image_load(struct nvmevf_ctrl *ctrl, struct nvmevf_image *image)
+{
+	return ctrl->set->load(ctrl, nvmevf_image_state(image),
+			       image->state_size);
+}

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Write streams, good and bad, byte by byte. Included by load.c. */
+
+#include "stream_kunit.h"
+
+/* Take the place of LOAD_DATA. */
+static int nvmevf_load_kunit_load(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
+{
+	struct kunit *test = kunit_get_current_test();
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	KUNIT_EXPECT_PTR_EQ(test, ctrl, &t->ctrl);
+	KUNIT_EXPECT_TRUE(test, PAGE_ALIGNED(buf));
+	KUNIT_EXPECT_EQ(test, size, STATE_SIZE);
+	KUNIT_EXPECT_MEMEQ(test, buf, STATE, STATE_SIZE);
+	t->loads++;
+	return t->load_error;
+}
+
+static int nvmevf_load_kunit_init(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t;
+	int ret;
+
+	ret = nvmevf_stream_kunit_init(test);
+	if (ret)
+		return ret;
+
+	t = test->priv;
+	t->set.load = nvmevf_load_kunit_load;
+	return 0;
+}
+
+static void nvmevf_load_kunit_close(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	if (t->stream)
+		nvmevf_load_close(t->stream);
+	t->stream = NULL;
+}
+
+static void nvmevf_load_kunit_exit(struct kunit *test)
+{
+	if (test->priv)
+		nvmevf_load_kunit_close(test);
+}
+
+static void nvmevf_load_kunit_open_write(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+	struct nvmevf_stream *stream;
+
+	nvmevf_load_kunit_close(test);
+	t->loads = 0;
+	stream = nvmevf_load_open(&t->ctrl, &t->identity, MAX_STATE_SIZE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, stream);
+	t->stream = stream;
+}
+
+static ssize_t nvmevf_load_kunit_write(struct kunit *test, size_t from,
+				       size_t len)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	KUNIT_ASSERT_EQ(test, copy_to_user(t->user, t->bytes + from, len), 0);
+	return nvmevf_load_write(t->stream->filp, t->user, len, NULL);
+}
+
+static ssize_t nvmevf_load_kunit_write_all(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	nvmevf_load_kunit_open_write(test);
+	return nvmevf_load_kunit_write(test, 0, t->len);
+}
+
+static void nvmevf_load_kunit_expect_accepted(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write_all(test), t->len);
+	KUNIT_EXPECT_EQ(test, t->loads, 1);
+	KUNIT_EXPECT_EQ(test, nvmevf_load_complete(t->stream), 0);
+}
+
+/* Expect that the stream is refused, that the error stays, and that no state is loaded. */
+static void nvmevf_load_kunit_expect_refused(struct kunit *test, int error,
+					     const char *name)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	KUNIT_EXPECT_EQ_MSG(test, nvmevf_load_kunit_write_all(test), error,
+			    "%s", name);
+	nvmevf_stream_kunit_good(t);
+	KUNIT_EXPECT_EQ_MSG(test, nvmevf_load_kunit_write(test, 0, t->len),
+			    error, "%s, then a good one", name);
+	KUNIT_EXPECT_EQ_MSG(test, nvmevf_load_complete(t->stream), error, "%s",
+			    name);
+	KUNIT_EXPECT_EQ_MSG(test, t->loads, 0, "%s", name);
+}
+
+static void nvmevf_load_kunit_crc_vector(struct kunit *test)
+{
+	/* RFC 3720, B.4 */
+	static const u8 zeroes[32];
+
+	KUNIT_EXPECT_EQ(test, nvmevf_image_crc(0, zeroes, 32), 0x8a9136aa);
+	KUNIT_EXPECT_EQ(test, nvmevf_image_crc(0, "123456789", 9), 0xe3069283);
+	KUNIT_EXPECT_EQ(test, nvmevf_image_crc(nvmevf_image_crc(0, "1234", 4), "56789", 5),
+			0xe3069283);
+}
+
+static void nvmevf_load_kunit_accepted(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	nvmevf_stream_kunit_good(t);
+	KUNIT_EXPECT_EQ(test, t->len, GOOD_SIZE);
+	KUNIT_EXPECT_EQ(test, t->len, nvmevf_image_stream_size(STATE_SIZE));
+	nvmevf_load_kunit_expect_accepted(test);
+
+	KUNIT_EXPECT_EQ_MSG(test, nvmevf_load_kunit_write(test, 0, 1),
+			    -EINVAL, "a byte too many");
+	KUNIT_EXPECT_EQ(test, t->loads, 1);
+}
+
+static void nvmevf_load_kunit_split(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+	size_t at;
+
+	nvmevf_stream_kunit_good(t);
+	for (at = 1; at < t->len; at++) {
+		nvmevf_load_kunit_open_write(test);
+		KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write(test, 0, at),
+				at);
+		KUNIT_EXPECT_EQ_MSG(test, t->loads, 0, "after %zu bytes", at);
+		KUNIT_EXPECT_EQ(test,
+				nvmevf_load_kunit_write(test, at, t->len - at),
+				t->len - at);
+		KUNIT_EXPECT_EQ_MSG(test, t->loads, 1, "split at %zu", at);
+	}
+
+	nvmevf_load_kunit_open_write(test);
+	for (at = 0; at < t->len; at++)
+		KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write(test, at, 1), 1);
+	KUNIT_EXPECT_EQ(test, t->loads, 1);
+}
+
+static void nvmevf_load_kunit_truncated(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+	size_t len;
+
+	nvmevf_stream_kunit_good(t);
+	for (len = 0; len < t->len; len++) {
+		nvmevf_load_kunit_open_write(test);
+		KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write(test, 0, len),
+				len);
+		KUNIT_EXPECT_EQ_MSG(test, nvmevf_load_complete(t->stream),
+				    -EINVAL, "%zu bytes", len);
+		KUNIT_EXPECT_EQ(test, t->loads, 0);
+	}
+}
+
+/* One byte that is wrong. The checksum includes the change. */
+static const struct nvmevf_load_kunit_change {
+	const char	*name;
+	unsigned int	at;
+	u8		value;
+	int		error;
+} nvmevf_load_kunit_changes[] = {
+	{ "IDENTITY: type", AT_IDENTITY, 2, -EINVAL },
+	{ "IDENTITY: type unknown", AT_IDENTITY, 77, -EINVAL },
+	{ "IDENTITY: optional", AT_IDENTITY + 4, 1, -EINVAL },
+	{ "IDENTITY: reserved flag", AT_IDENTITY + 7, 0x80, -EINVAL },
+	{ "IDENTITY: too short", AT_IDENTITY + 8, 72, -EINVAL },
+	{ "IDENTITY: too long", AT_IDENTITY + 8, 88, -EINVAL },
+	{ "IDENTITY: huge", AT_IDENTITY + 15, 0xff, -EINVAL },
+	{ "magic", AT_IDENTITY + 16, 'X', -EINVAL },
+	{ "version", AT_IDENTITY + 24, 2, -EINVAL },
+	{ "vendor", AT_IDENTITY + 26, 0, -EINVAL },
+	{ "device", AT_IDENTITY + 28, 0, -EINVAL },
+	{ "subsystem vendor", AT_IDENTITY + 30, 0, -EINVAL },
+	{ "subsystem", AT_IDENTITY + 32, 0, -EINVAL },
+	{ "vectors", AT_IDENTITY + 34, 6, -EINVAL },
+	{ "announces too much state", AT_IDENTITY + 38, 1, -EFBIG },
+	{ "model", AT_IDENTITY + 79, 'X', -EINVAL },
+	{ "firmware", AT_IDENTITY + 87, 'X', -EINVAL },
+	{ "queue pairs", AT_IDENTITY + 88, 4, -EINVAL },
+	{ "IDENTITY: reserved", AT_IDENTITY + 95, 1, -EINVAL },
+	{ "STATE: type", AT_STATE, 1, -EINVAL },
+	{ "STATE: END in its place", AT_STATE, 3, -EINVAL },
+	{ "STATE: type unknown", AT_STATE + 1, 1, -EINVAL },
+	{ "STATE: optional", AT_STATE + 4, 1, -EINVAL },
+	{ "STATE: reserved flag", AT_STATE + 4, 2, -EINVAL },
+	{ "STATE: empty", AT_STATE + 8, 0, -EINVAL },
+	{ "STATE: too large", AT_STATE + 9, 0x10, -EFBIG },
+	{ "STATE: huge", AT_STATE + 15, 0xff, -EFBIG },
+	{ "padding", AT_PADDING, 1, -EINVAL },
+	{ "last byte of padding", AT_END - 1, 1, -EINVAL },
+};
+
+static void nvmevf_load_kunit_refused(struct kunit *test)
+{
+	const struct nvmevf_load_kunit_change *c = nvmevf_load_kunit_changes;
+	struct nvmevf_stream_kunit *t = test->priv;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(nvmevf_load_kunit_changes); i++, c++) {
+		nvmevf_stream_kunit_good(t);
+		KUNIT_ASSERT_NE_MSG(test, t->bytes[c->at], c->value, "%s",
+				    c->name);
+		t->bytes[c->at] = c->value;
+		t->len = AT_END;
+		nvmevf_stream_kunit_add_end(t);
+		nvmevf_load_kunit_expect_refused(test, c->error, c->name);
+	}
+}
+
+static const struct nvmevf_load_kunit_change nvmevf_load_kunit_bad_ends[] = {
+	{ "END: type", AT_END, 2, -EINVAL },
+	{ "END: type unknown", AT_END + 3, 1, -EINVAL },
+	{ "END: optional", AT_END + 4, 1, -EINVAL },
+	{ "END: too short", AT_END + 8, 7, -EINVAL },
+	{ "END: too long", AT_END + 8, 16, -EINVAL },
+	{ "END: reserved field", AT_END + 20, 1, -EINVAL },
+	{ "END: last byte", AT_END + 23, 1, -EINVAL },
+	/* Only the checksum shows these: */
+	{ "state", AT_STATE + 16, 'X', -EBADMSG },
+	{ "last byte of the state", AT_PADDING - 1, 'X', -EBADMSG },
+	{ "announces another state", AT_IDENTITY + 36, 20, -EBADMSG },
+};
+
+static void nvmevf_load_kunit_bad_end(struct kunit *test)
+{
+	const struct nvmevf_load_kunit_change *c = nvmevf_load_kunit_bad_ends;
+	struct nvmevf_stream_kunit *t = test->priv;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(nvmevf_load_kunit_bad_ends); i++, c++) {
+		nvmevf_stream_kunit_good(t);
+		KUNIT_ASSERT_NE_MSG(test, t->bytes[c->at], c->value, "%s",
+				    c->name);
+		t->bytes[c->at] = c->value;
+		nvmevf_load_kunit_expect_refused(test, c->error, c->name);
+	}
+
+	for (i = AT_END + 16; i < AT_END + 20; i++) {
+		nvmevf_stream_kunit_good(t);
+		t->bytes[i] ^= 1;
+		nvmevf_load_kunit_expect_refused(test, -EBADMSG, "checksum");
+	}
+}
+
+static void nvmevf_load_kunit_order(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_state(t);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "STATE first");
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_end(t);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "END first");
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "IDENTITY twice");
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add_end(t);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "no STATE");
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add_state(t);
+	nvmevf_stream_kunit_add_state(t);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "STATE twice");
+}
+
+static void nvmevf_load_kunit_optional(struct kunit *test)
+{
+	static const unsigned int lengths[] = { 0, 1, 8, 63, 64, 65, SZ_64K };
+	struct nvmevf_stream_kunit *t = test->priv;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		t->len = 0;
+		nvmevf_stream_kunit_add_identity(t);
+		nvmevf_stream_kunit_add(t, 77, 1, lengths[i], NULL);
+		/* The payload may have any bytes, the padding must be 0. */
+		memset(t->bytes + AT_STATE + 16, 0x55, lengths[i]);
+		nvmevf_stream_kunit_add_state(t);
+		nvmevf_stream_kunit_add(t, 0xffffffff, 1, 3, "abc");
+		nvmevf_stream_kunit_add_end(t);
+		nvmevf_load_kunit_expect_accepted(test);
+	}
+
+	t->len = 0;
+	nvmevf_stream_kunit_add(t, 77, 1, 8, NULL);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "optional first");
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add(t, 77, 0, 8, NULL);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "not optional");
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add(t, 77, 3, 8, NULL);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "reserved flag");
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add(t, 77, 1, SZ_64K + 1, NULL);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "optional, too long");
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add(t, 77, 1, 1, "a");
+	t->bytes[t->len - 1] = 1;
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "optional, padding");
+}
+
+static void nvmevf_load_kunit_load_fails(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	nvmevf_stream_kunit_good(t);
+	t->load_error = -EIO;
+	KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write_all(test), -EIO);
+	KUNIT_EXPECT_EQ(test, t->loads, 1);
+	KUNIT_EXPECT_EQ(test, nvmevf_load_complete(t->stream), -EIO);
+	KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write(test, 0, 1), -EIO);
+	KUNIT_EXPECT_EQ(test, t->loads, 1);
+}
+
+static void nvmevf_load_kunit_dead(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	nvmevf_stream_kunit_good(t);
+	nvmevf_load_kunit_open_write(test);
+	KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write(test, 0, AT_END), AT_END);
+	nvmevf_stream_kill(t->stream);
+	KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write(test, AT_END, 24),
+			-ENODEV);
+	KUNIT_EXPECT_EQ(test, t->loads, 0);
+}
+
+static struct kunit_case nvmevf_load_kunit_cases[] = {
+	KUNIT_CASE(nvmevf_load_kunit_crc_vector),
+	KUNIT_CASE(nvmevf_load_kunit_accepted),
+	KUNIT_CASE(nvmevf_load_kunit_split),
+	KUNIT_CASE(nvmevf_load_kunit_truncated),
+	KUNIT_CASE(nvmevf_load_kunit_refused),
+	KUNIT_CASE(nvmevf_load_kunit_bad_end),
+	KUNIT_CASE(nvmevf_load_kunit_order),
+	KUNIT_CASE(nvmevf_load_kunit_optional),
+	KUNIT_CASE(nvmevf_load_kunit_load_fails),
+	KUNIT_CASE(nvmevf_load_kunit_dead),
+	{ }
+};
+
+static struct kunit_suite nvmevf_load_kunit_suite = {
+	.name = "nvme_vfio_pci_load",
+	.init = nvmevf_load_kunit_init,
+	.exit = nvmevf_load_kunit_exit,
+	.test_cases = nvmevf_load_kunit_cases,
+};
+
+kunit_test_suite(nvmevf_load_kunit_suite);
