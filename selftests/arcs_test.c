@@ -91,8 +91,9 @@ static int enter_saved(struct vf *vf, unsigned int state)
 #define REFUSED	NULL
 
 /*
- * The commands of each transition, one letter each: Identify Controller, Query,
- * Suspend, saVe, Load, Resume.
+ * The commands of each transition, one letter each: Identify, Query, Suspend, saVe,
+ * Load, Resume. The driver reads two Identify data structures for IDENTITY: Identify
+ * Controller and the Secondary Controller List.
  */
 static const struct row {
 	const char	*name;
