@@ -66,6 +66,21 @@ static void move_or_roll_back(struct nvme *n, struct vf *pair, unsigned int turn
 	free(s.data);
 }
 
+/* Return the time in ms from SUSPEND to the end of a migration. */
+static long long timed_migration(struct nvme *n, struct vf *pair, unsigned int turn)
+{
+	long long begin = running_ms();
+
+	guest_suspend(n);
+	move_or_roll_back(n, pair, turn);
+	return running_ms() - begin;
+}
+
+static long long max_ms(long long a, long long b)
+{
+	return a > b ? a : b;
+}
+
 static int vendor_command(struct nvme *n, struct nvme_queue *q, __u8 opcode,
 			  __u32 index)
 {
@@ -210,7 +225,7 @@ static void (*const disturbances[])(struct nvme *n) = {
 TEST_F(guest, disable_during_suspend)
 {
 	struct nvme *n = &self->n;
-	long long begin, took, longest = 0;
+	long long begin, longest = 0;
 	struct disturber disturber = { n };
 	pthread_t thread;
 	unsigned int i;
@@ -231,9 +246,7 @@ TEST_F(guest, disable_during_suspend)
 					    &disturber));
 		begin = running_ms();
 		guest_suspend(n);
-		took = running_ms() - begin;
-		if (took > longest)
-			longest = took;
+		longest = max_ms(longest, running_ms() - begin);
 		/* Writes to registers and doorbells must not resume the VF. */
 		guest_freeze(n);
 		pthread_join(thread, NULL);
@@ -278,7 +291,7 @@ TEST_F(guest, doorbell_storm)
 {
 	struct storm storm = { &self->n };
 	struct nvme *n = &self->n;
-	long long begin, took, longest = 0;
+	long long longest = 0;
 	pthread_t thread;
 	unsigned int i;
 
@@ -287,12 +300,7 @@ TEST_F(guest, doorbell_storm)
 		ASSERT_EQ(0, pthread_create(&thread, NULL, storm_doorbells,
 					    &storm));
 		usleep(random() % 20000);
-		begin = running_ms();
-		guest_suspend(n);
-		move_or_roll_back(n, self->vf, i);
-		took = running_ms() - begin;
-		if (took > longest)
-			longest = took;
+		longest = max_ms(longest, timed_migration(n, self->vf, i));
 		__atomic_store_n(&storm.stop, true, __ATOMIC_RELAXED);
 		pthread_join(thread, NULL);
 
@@ -306,11 +314,11 @@ TEST_F(guest, doorbell_storm)
 	EXPECT_GT(1000 * BOUND, longest);
 }
 
-/* The guest never consumes its completions, including those of the admin queue. */
+/* During the migrations the guest consumes no completions, also of the admin queue. */
 TEST_F(guest, completion_queues_full)
 {
 	struct nvme *n = &self->n;
-	long long begin, took, longest = 0;
+	long long longest = 0;
 	struct nvme_req *admin[15];
 	struct nvme_queue *q;
 	unsigned int i;
@@ -326,14 +334,8 @@ TEST_F(guest, completion_queues_full)
 		nvme_ring(n, q);
 		nvme_await(q, 3);
 	}
-	for (i = 0; i < 30; i++) {
-		begin = running_ms();
-		guest_suspend(n);
-		move_or_roll_back(n, self->vf, i);
-		took = running_ms() - begin;
-		if (took > longest)
-			longest = took;
-	}
+	for (i = 0; i < 30; i++)
+		longest = max_ms(longest, timed_migration(n, self->vf, i));
 	TH_LOG("%u migrations, longest %lld ms", i, longest);
 	for (i = 0; i < ARRAY_SIZE(admin); i++)
 		EXPECT_EQ(0, nvme_finish(n, admin[i], NULL));
