@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Controllers that are slow, or say what does not fit: the device model is asked
- * to be one (fault_set()). Whatever it does, the guest goes on with its data.
+ * Test controllers that are slow or report bad sizes. The device model injects
+ * these faults (fault_set()). The guest must continue without loss of data.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -20,7 +20,7 @@
 #include "lib/util.h"
 #include "lib/vf.h"
 
-/* How slow: much more than all else takes, even on a machine that is busy. */
+/* The delay of slow commands: it must dominate all else, even on a busy machine. */
 #define SLOW_MS		1000
 
 FIXTURE(fault)
@@ -58,7 +58,7 @@ FIXTURE_TEARDOWN(fault)
 	trace_close();
 }
 
-/* What the IDENTITY record promises, and what the STATE record has. */
+/* Read the state sizes from the IDENTITY record and from the STATE record. */
 static void sizes_in(const struct stream *s, __u64 *promised, __u64 *sent)
 {
 	const struct nvmevf_identity *identity = (void *)s->data + IDENTITY_AT;
@@ -67,7 +67,7 @@ static void sizes_in(const struct stream *s, __u64 *promised, __u64 *sent)
 	*sent = stream_state_length(s);
 }
 
-/* An estimate for a running VF may be wrong; what counts is the suspended one. */
+/* The size of a running VF is an estimate; the size of a suspended VF is exact. */
 TEST_F(fault, query_is_an_estimate)
 {
 	static const __u32 estimates[] = { 1, 999, 4096, 100000 };
@@ -106,7 +106,7 @@ TEST_F(fault, query_is_an_estimate)
 	}
 }
 
-/* The state grows while the VF is being suspended, and the other VF takes it. */
+/* The state grows during SUSPEND. The other VF loads the larger state. */
 TEST_F(fault, state_grows)
 {
 	struct nvme *n = &self->n;
@@ -133,7 +133,7 @@ static const struct bad_size bad_sizes[] = {
 	{ 0, -EIO }, { 64U << 20, -E2BIG }, { ~0U, -E2BIG },
 };
 
-/* It is told before the VM stops, and the VF does not notice. */
+/* The driver refuses a bad size before the VM stops; the guest's I/O continues. */
 TEST_F(fault, bad_size_while_running)
 {
 	struct nvme *n = &self->n;
@@ -145,7 +145,7 @@ TEST_F(fault, bad_size_while_running)
 		bad = &bad_sizes[i];
 		ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_QUERY, FAULT_SIZE,
 				      bad->size));
-		/* SUSPEND would not come back from that. */
+		/* The driver must not send SUSPEND; a SUSPEND would fail. */
 		ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS,
 				      0x6));
 		io_submit(n, n->queue[0].next, 5);
@@ -166,7 +166,7 @@ TEST_F(fault, bad_size_while_running)
 	io_check(n);
 }
 
-/* It is told late, and the VF can still go back. */
+/* The driver refuses a bad size after SUSPEND; the VF can still resume. */
 TEST_F(fault, bad_size_while_suspended)
 {
 	struct nvme *n = &self->n;
@@ -211,31 +211,31 @@ static int stop_copy(struct vf *vf, enum fault_kind fault, unsigned int value)
 	int fd, ret;
 
 	if (!fault_set(vf->bdf, COMMAND_SAVE, fault, value))
-		die("%s: no fault", vf->bdf);
+		die("%s: injecting a fault into SAVE_DATA failed", vf->bdf);
 	ret = vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 	if (ret)
-		die("%s: STOP_COPY: %s", vf->bdf, strerror(-ret));
+		die("%s: transition to STOP_COPY failed: %s", vf->bdf, strerror(-ret));
 	return fd;
 }
 
-/* SAVE_DATA takes a while. */
+/* Enter STOP_COPY with a SAVE_DATA that takes SLOW_MS. */
 static int slow_stop_copy(struct vf *vf)
 {
 	return stop_copy(vf, FAULT_DELAY, SLOW_MS);
 }
 
-/* SAVE_DATA ends when go_on() is called, and the next one at once. */
+/* Enter STOP_COPY with a SAVE_DATA that does not end before answer_save(). */
 static int held_stop_copy(struct vf *vf)
 {
 	return stop_copy(vf, FAULT_NEVER, 0);
 }
 
-static void go_on(struct vf *vf)
+static void answer_save(struct vf *vf)
 {
 	fault_set(vf->bdf, COMMAND_SAVE, FAULT_NONE, 0);
 }
 
-/* STOP_COPY does not wait for SAVE_DATA; read() and poll() do. */
+/* The transition to STOP_COPY does not wait for SAVE_DATA; read() and poll() do. */
 TEST_F(fault, slow_save)
 {
 	struct nvme *n = &self->n;
@@ -245,7 +245,7 @@ TEST_F(fault, slow_save)
 	char byte;
 	int i;
 
-	/* Once by poll() and without waiting in read(), once by read(). */
+	/* Wait in poll() first, then in read(). */
 	for (i = 0; i < 2; i++) {
 		from = n->vf;
 		io_submit(n, n->queue[0].next, 5);
@@ -259,7 +259,7 @@ TEST_F(fault, slow_save)
 		EXPECT_EQ(0, poll(&pfd, 1, 0));
 		EXPECT_EQ(VFIO_DEVICE_STATE_STOP_COPY, vf_get_state(from));
 		if (!i) {
-			go_on(from);
+			answer_save(from);
 			EXPECT_EQ(1, poll(&pfd, 1, 1000 * PATIENCE));
 			EXPECT_EQ(POLLIN, pfd.revents &
 				  (POLLIN | POLLERR | POLLHUP));
@@ -267,7 +267,7 @@ TEST_F(fault, slow_save)
 			ASSERT_EQ(0, fcntl(pfd.fd, F_SETFL, 0));
 			if (!must(fork())) {
 				await_sleep(getppid(), SYS_read, pfd.fd);
-				go_on(from);
+				answer_save(from);
 				_exit(0);
 			}
 		}
@@ -287,7 +287,7 @@ static void ignore(int signal)
 {
 }
 
-/* Who waits for the state can be interrupted, and goes on waiting later. */
+/* A signal interrupts a read() that waits for the state; a later read() works. */
 TEST_F(fault, interrupted_read)
 {
 	struct sigaction action = { .sa_handler = ignore };
@@ -308,13 +308,13 @@ TEST_F(fault, interrupted_read)
 	EXPECT_EQ(-1, read(fd, &byte, 1));
 	EXPECT_EQ(EINTR, errno);
 	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
-	go_on(n->vf);
+	answer_save(n->vf);
 	EXPECT_EQ(0, stream_read(&s, fd, 4096));
 	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	io_check(n);
 }
 
-/* The migration is called off while the controller saves. */
+/* The user cancels the migration during SAVE_DATA. */
 TEST_F(fault, roll_back_while_saving)
 {
 	static const unsigned int states[] = {
@@ -334,7 +334,7 @@ TEST_F(fault, roll_back_while_saving)
 		EXPECT_EQ(-1, read(fd, &byte, 1));
 		EXPECT_EQ(ENODEV, errno);
 
-		/* What was saved is served again, and at once. */
+		/* A second STOP_COPY has the saved state immediately. */
 		if (states[i] == VFIO_DEVICE_STATE_STOP) {
 			ASSERT_EQ(0, vf_set_state(n->vf,
 						  VFIO_DEVICE_STATE_STOP_COPY,
@@ -355,8 +355,8 @@ TEST_F(fault, roll_back_while_saving)
 	io_check(n);
 }
 
-/* ... and it fails after that. */
-TEST_F(fault, late_failure)
+/* SAVE_DATA fails after the transition to STOP_COPY succeeded. */
+TEST_F(fault, save_fails_late)
 {
 	struct nvme *n = &self->n;
 	struct pollfd pfd = { .events = POLLIN };
@@ -379,18 +379,26 @@ TEST_F(fault, late_failure)
 	io_check(n);
 }
 
-/* Nothing that arrives late hits the next life of the VF. */
+/* End a migration during SAVE_DATA: read() of the data_fd must fail. */
+static void end_while_saving(struct __test_metadata *_metadata, struct vf *vf,
+			     void (*end)(struct vf *vf), int *fd)
+{
+	char byte;
+
+	*fd = slow_stop_copy(vf);
+	end(vf);
+	EXPECT_EQ(-1, read(*fd, &byte, 1));
+	EXPECT_EQ(ENODEV, errno);
+}
+
+/* A SAVE_DATA that ends after a reset must not affect the VF. */
 TEST_F(fault, reset_while_saving)
 {
 	struct nvme *n = &self->n;
-	char byte;
 	int fd;
 
-	fd = slow_stop_copy(n->vf);
-	vf_reset(n->vf);
-	EXPECT_EQ(-1, read(fd, &byte, 1));
-	EXPECT_EQ(ENODEV, errno);
-	/* The guest need not wait for what went before. */
+	end_while_saving(_metadata, n->vf, vf_reset, &fd);
+	/* The guest need not wait for the end of SAVE_DATA. */
 	guest_restart(n);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
 	close(fd);
@@ -403,13 +411,9 @@ TEST_F(fault, reset_while_saving)
 TEST_F(fault, close_while_saving)
 {
 	struct nvme *n = &self->n;
-	char byte;
 	int fd;
 
-	fd = slow_stop_copy(n->vf);
-	vf_close(n->vf);
-	EXPECT_EQ(-1, read(fd, &byte, 1));
-	EXPECT_EQ(ENODEV, errno);
+	end_while_saving(_metadata, n->vf, vf_close, &fd);
 	close(fd);
 	no_faults();
 	vf_open(n->vf, vf_bdf(0), VF_ANY, n->mem, GUEST_MEM);
@@ -417,7 +421,7 @@ TEST_F(fault, close_while_saving)
 	guest_restart(n);
 }
 
-/* The controller suspends a VF that was reset meanwhile: it must run. */
+/* A VF that was reset during SUSPEND must run when SUSPEND ends. */
 TEST_F(fault, reset_while_suspending)
 {
 	struct nvme *n = &self->n;
@@ -448,12 +452,13 @@ static void run_again(struct vf *vf, const int *fd, int count)
 		close(fd[i]);
 		ret = vf_set_state(&vf[i], VFIO_DEVICE_STATE_RUNNING, NULL);
 		if (ret)
-			die("%s: RUNNING: %s", vf[i].bdf, strerror(-ret));
+			die("%s: transition to RUNNING failed: %s", vf[i].bdf,
+			    strerror(-ret));
 	}
 }
 
-/* Several VFs of a VM save at the same time, so that the VM waits for one. */
-TEST_F(fault, side_by_side)
+/* Several VFs of a VM save concurrently, so the downtime is that of one. */
+TEST_F(fault, concurrent_saves)
 {
 	struct vf vf[4];
 	int fd[4], count = 0, pass, i;
@@ -468,7 +473,7 @@ TEST_F(fault, side_by_side)
 		count++;
 	}
 
-	/* First one after the other, then at once. */
+	/* Save one VF after the other, then all concurrently. */
 	for (pass = 0; pass < 2; pass++) {
 		begin = now_ms();
 		for (i = 0; i < count; i++) {
@@ -482,17 +487,17 @@ TEST_F(fault, side_by_side)
 		took[pass] = now_ms() - begin;
 		run_again(vf, fd, count);
 	}
-	TH_LOG("%d VFs, %d ms each: one by one %lld ms, at once %lld ms, entered after %lld ms",
+	TH_LOG("%d VFs, %d ms each: serial %lld ms, concurrent %lld ms, entered after %lld ms",
 	       count, SLOW_MS, took[0], took[1], entered);
 	EXPECT_LE(count * (SLOW_MS - 1), took[0]);
 	EXPECT_LE(SLOW_MS - 1, took[1]);
 
-	/* That took as long as one, if all commands were there at the same time. */
+	/* All SAVE_DATA commands must be in progress concurrently. */
 	for (i = 0; i < count; i++)
 		fd[i] = held_stop_copy(&vf[i]);
 	point_await_commands(COMMAND_SAVE, count);
 	for (i = 0; i < count; i++)
-		go_on(&vf[i]);
+		answer_save(&vf[i]);
 	for (i = 0; i < count; i++)
 		EXPECT_EQ(0, stream_read(&s, fd[i], 4096));
 	run_again(vf, fd, count);

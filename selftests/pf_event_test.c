@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happens to the PF happens to its VFs, at whatever point of a migration they are.
+ * Test events of the PF at each point of a migration: controller reset, driver
+ * unbind and bind, command timeout, VF taken offline, and removal of the VFs.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -23,7 +24,7 @@
 #include "lib/util.h"
 #include "lib/vf.h"
 
-/* Seconds after which all is over at the latest. */
+/* Time limit in seconds for an event and the driver's reaction. */
 #define BOUND	15
 
 FIXTURE(pf_event)
@@ -70,7 +71,7 @@ FIXTURE_TEARDOWN(pf_event)
 	trace_close();
 }
 
-/* A saved state is good, whatever becomes of the VF. One that was not is none. */
+/* A saved state stays readable; without a saved state, read() fails with @error. */
 static void expect_stream(struct __test_metadata *_metadata, struct at *at,
 			  int error)
 {
@@ -88,7 +89,7 @@ static void expect_stream(struct __test_metadata *_metadata, struct at *at,
 	}
 }
 
-/* What the PF was told about a VF that does not run is void. */
+/* The PF lost the state of suspended VFs, so their migration state becomes ERROR. */
 static void expect_lost(struct __test_metadata *_metadata, struct at *at)
 {
 	bool lost = !point_is_running(at->point) ||
@@ -113,7 +114,7 @@ static void expect_lost(struct __test_metadata *_metadata, struct at *at)
 	} else {
 		EXPECT_EQ(0, ret);
 	}
-	EXPECT_EQ(lost, log_has("state of the VF unknown"));
+	EXPECT_EQ(lost, log_has("state of the VF is unknown"));
 }
 
 struct event {
@@ -121,25 +122,25 @@ struct event {
 	void		(*happen)(const struct pf *pf, const struct vf *vf);
 	void		(*expect)(struct __test_metadata *_metadata,
 				  struct at *at);
-	/* What brings the PF or the VF back. */
+	/* Restore the PF or the VF; may be NULL. */
 	void		(*undo)(const struct pf *pf, const struct vf *vf);
-	/* Siblings notice nothing before, or nothing at all. */
+	/* What resets the sibling's controller, if anything. */
 	enum { LOST_BY_EVENT, LOST_BY_UNDO, NOT_LOST } sibling;
-	unsigned int	first;		/* point at which it makes sense */
-	unsigned int	step;		/* to the next, if not all are tried */
+	unsigned int	first;		/* index of the first point to test */
+	unsigned int	step;		/* between points, with NVMEVF_SOME_POINTS */
 	int		bound;		/* seconds */
 };
 
-/* Some events take a while. $NVMEVF_SOME_POINTS: not at each point, then. */
+/* Return the next point to test; $NVMEVF_SOME_POINTS makes slow events skip points. */
 static unsigned int next_point(unsigned int i, unsigned int step)
 {
 	return i + (getenv("NVMEVF_SOME_POINTS") ? step : 1);
 }
 
-/* It happens at each point, and all is well again after a reset of the VF. */
-static void at_each_point(struct __test_metadata *_metadata,
-			  FIXTURE_DATA(pf_event) * self,
-			  const struct event *event)
+/* Cause the event at each point. After a reset, the VF must work again. */
+static void test_each_point(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(pf_event) * self,
+			    const struct event *event)
 {
 	struct sibling *sibling = &self->sibling;
 	long long begin, took, longest = 0, stall = 0;
@@ -209,7 +210,7 @@ TEST_F(pf_event, reset)
 		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 1, BOUND
 	};
 
-	at_each_point(_metadata, self, &event);
+	test_each_point(_metadata, self, &event);
 }
 
 static void unbind(const struct pf *pf, const struct vf *vf)
@@ -222,14 +223,14 @@ static void bind(const struct pf *pf, const struct vf *vf)
 	pf_bind(pf);
 }
 
-/* VFs work without the driver of their PF, but do not migrate. */
+/* Without the PF's driver, VFs do I/O but cannot migrate. */
 TEST_F(pf_event, unbind)
 {
 	static const struct event event = {
 		"unbind", unbind, expect_lost, bind, LOST_BY_UNDO, 0, 2, BOUND
 	};
 
-	at_each_point(_metadata, self, &event);
+	test_each_point(_metadata, self, &event);
 }
 
 static void rebind(const struct pf *pf, const struct vf *vf)
@@ -244,10 +245,10 @@ TEST_F(pf_event, rebind)
 		"rebind", rebind, expect_lost, NULL, LOST_BY_EVENT, 0, 3, BOUND
 	};
 
-	at_each_point(_metadata, self, &event);
+	test_each_point(_metadata, self, &event);
 }
 
-static void nothing(const struct pf *pf, const struct vf *vf)
+static void do_nothing(const struct pf *pf, const struct vf *vf)
 {
 }
 
@@ -256,17 +257,17 @@ static void await_live(const struct pf *pf, const struct vf *vf)
 	pf_await_live(pf);
 }
 
-/* The command is not answered, so the nvme driver resets the PF. */
+/* A command times out, so the nvme driver resets the PF. */
 TEST_F(pf_event, timeout)
 {
 	static const struct event event = {
-		/* The last points are those of commands. */
-		"timeout", nothing, expect_lost, await_live, LOST_BY_EVENT,
+		/* Points from 10 on are in the middle of a command. */
+		"timeout", do_nothing, expect_lost, await_live, LOST_BY_EVENT,
 		10, 3, 2 + BOUND
 	};
 
 	pf_set_timeout(&self->pf, 1);
-	at_each_point(_metadata, self, &event);
+	test_each_point(_metadata, self, &event);
 }
 
 static void offline(const struct pf *pf, const struct vf *vf)
@@ -279,7 +280,7 @@ static void online(const struct pf *pf, const struct vf *vf)
 	pf_restore_vfs(pf);
 }
 
-/* The controller refuses the commands. The state stays what it was. */
+/* Commands fail for a VF that is offline. The migration state must not change. */
 static void expect_refusal(struct __test_metadata *_metadata, struct at *at)
 {
 	struct vf *vf = at->vf;
@@ -312,7 +313,7 @@ TEST_F(pf_event, offline)
 		"offline", offline, expect_refusal, online, NOT_LOST, 0, 1, BOUND
 	};
 
-	at_each_point(_metadata, self, &event);
+	test_each_point(_metadata, self, &event);
 }
 
 static void close_vfs(FIXTURE_DATA(pf_event) * self)
@@ -322,7 +323,7 @@ static void close_vfs(FIXTURE_DATA(pf_event) * self)
 	trace_close();
 }
 
-/* VFs that have come again go back to their users. */
+/* Bind and open the VFs that were created again, and restart both guests. */
 static void reopen_vfs(FIXTURE_DATA(pf_event) * self)
 {
 	vf_bind(self->bdf[0]);
@@ -349,8 +350,8 @@ static void *remove_vfs(void *arg)
 }
 
 /*
- * sriov_numvfs = 0 waits for the users of the VFs, who are told. What they do
- * meanwhile goes well, migration included.
+ * Writing 0 to sriov_numvfs notifies the users of the VFs and waits until the VFs
+ * are closed. Until then I/O and migration work.
  */
 TEST_F(pf_event, remove_vfs)
 {
@@ -378,7 +379,7 @@ TEST_F(pf_event, remove_vfs)
 			EXPECT_EQ(0, stream_transfer_byte(at.fd));
 		if (!point_is_running(&points[i]) &&
 		    points[i].next != VFIO_DEVICE_STATE_RUNNING)
-			guest_check_frozen(n, "when VFs were removed");
+			guest_check_frozen(n, "while VFs were being removed");
 		sibling_await(sibling, 20);
 		sibling_stop(sibling);
 		EXPECT_TRUE(sysfs_device_exists(self->bdf[0]));
@@ -408,8 +409,8 @@ TEST_F(pf_event, remove_vfs)
 			return;
 		}
 	}
-	TH_LOG("removed at %u points, at most %lld ms after they were closed",
-	       count, longest);
+	TH_LOG("VFs removed at %u points, longest %lld ms after close", count,
+	       longest);
 }
 
 static int remove_module(const char *name)
@@ -417,7 +418,7 @@ static int remove_module(const char *name)
 	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
 }
 
-/* Modules stay as long as somebody has a VF, or no more than a data_fd. */
+/* An open VF, and an open data_fd alone, prevent removal of the modules. */
 TEST_F(pf_event, remove_modules)
 {
 	unsigned int i, count = 0;
@@ -462,7 +463,7 @@ TEST_F(pf_event, remove_modules)
 		reopen_vfs(self);
 		count++;
 	}
-	TH_LOG("removed %u times", count);
+	TH_LOG("modules removed %u times", count);
 }
 
 TEST_HARNESS_MAIN
