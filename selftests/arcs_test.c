@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each way from one migration state to another: which commands the controller
- * gets on it, in which order, and what becomes of data_fd. And all ways back to a
- * guest that runs.
+ * Test every transition between migration states: the commands that the driver
+ * sends, their order, and what happens to data_fd. Test every way to cancel a
+ * migration.
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define STATES	(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
 
@@ -18,17 +24,17 @@ FIXTURE(arcs)
 {
 	struct nvme n;
 	struct vf vf;
-	struct stream good;	/* of a guest that is ready to run */
+	struct stream good;	/* saved from an enabled controller */
 };
 
 FIXTURE_SETUP(arcs)
 {
-	const char *why = vf_unfit(1, VF_ANY, false);
+	const char *why = vf_skip_reason(1, VF_ANY, false);
 
 	if (why)
 		SKIP(return, "%s", why);
-	if (!trace_open())
-		SKIP(return, "this kernel has no kprobes");
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
 	guest_open(&self->n, &self->vf, 1, VF_ANY);
 	ASSERT_TRUE(vf_mig_flags(&self->vf) & VFIO_MIGRATION_PRE_COPY);
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
@@ -40,51 +46,54 @@ FIXTURE_TEARDOWN(arcs)
 	trace_close();
 }
 
-/* data_fd is -1 or has something to say: SAVE_DATA was sent and has ended. */
+/* Wait until data_fd, unless it is -1, is ready: SAVE_DATA has ended. */
 static void await_save(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN | POLLOUT };
 
 	if (fd >= 0 && must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
-		die("no SAVE_DATA");
+		die("data_fd is not ready after %d s: SAVE_DATA did not end",
+		    PATIENCE);
 }
 
-/* The ways to where the arcs begin, from RUNNING. They return data_fd or -1. */
+/* Enter the state in which a transition begins. Return data_fd or -1. */
 
-static int go(struct vf *vf, unsigned int state)
+static int enter(struct vf *vf, unsigned int state)
 {
 	int fd, ret;
 
 	ret = vf_set_state(vf, state, &fd);
 	if (ret)
-		die("no way to state %u: %s", state, strerror(-ret));
-	/* PRE_COPY has something to read, too. */
+		die("transition to state %u failed: %s", state, strerror(-ret));
+	/* In PRE_COPY the IDENTITY record is readable. */
 	await_save(fd);
 	return fd;
 }
 
-static int go_loaded(struct vf *vf, const struct stream *good)
+static int enter_loaded(struct vf *vf, const struct stream *good)
 {
-	int fd = go(vf, VFIO_DEVICE_STATE_RESUMING);
+	int fd = enter(vf, VFIO_DEVICE_STATE_RESUMING);
 	int ret = stream_write(good, fd, good->len);
 
 	if (ret)
-		die("not loaded: %s", strerror(-ret));
+		die("loading a valid stream failed: %s", strerror(-ret));
 	return fd;
 }
 
-/* A migration that was called off: the saved state is kept. */
-static int go_saved(struct vf *vf, unsigned int state)
+/* Cancel a migration after the driver saved the state, which the driver keeps. */
+static int enter_saved(struct vf *vf, unsigned int state)
 {
-	close(go(vf, VFIO_DEVICE_STATE_STOP_COPY));
-	go(vf, VFIO_DEVICE_STATE_STOP);
-	return go(vf, state);
+	close(enter(vf, VFIO_DEVICE_STATE_STOP_COPY));
+	enter(vf, VFIO_DEVICE_STATE_STOP);
+	return enter(vf, state);
 }
 
-#define NO_WAY	NULL
+#define REFUSED	NULL
 
 /*
- * The commands on the way: Identify Controller, Query, Suspend, saVe, Load, Resume.
+ * The commands of each transition, one letter each: Identify, Query, Suspend, saVe,
+ * Load, Resume. The driver reads two Identify data structures for IDENTITY: Identify
+ * Controller and the Secondary Controller List.
  */
 static const struct row {
 	const char	*name;
@@ -92,8 +101,8 @@ static const struct row {
 	bool		loaded, saved;
 	const char	*commands[STATES];
 } rows[] = {
-#define TO(stop, running, stop_copy, resuming, p2p, pre_copy, pre_copy_p2p) { \
-	[VFIO_DEVICE_STATE_ERROR] = NO_WAY,		\
+#define COMMANDS_TO(stop, running, stop_copy, resuming, p2p, pre_copy, pre_copy_p2p) { \
+	[VFIO_DEVICE_STATE_ERROR] = REFUSED,		\
 	[VFIO_DEVICE_STATE_STOP] = stop,		\
 	[VFIO_DEVICE_STATE_RUNNING] = running,		\
 	[VFIO_DEVICE_STATE_STOP_COPY] = stop_copy,	\
@@ -102,46 +111,46 @@ static const struct row {
 	[VFIO_DEVICE_STATE_PRE_COPY] = pre_copy,	\
 	[VFIO_DEVICE_STATE_PRE_COPY_P2P] = pre_copy_p2p }
 	{ "RUNNING", VFIO_DEVICE_STATE_RUNNING, .commands =
-	  TO("S", "", "SIQV", "SI", "S", "IQ", "SIQ") },
+	  COMMANDS_TO("S", "", "SIIQV", "SII", "S", "IIQ", "SIIQ") },
 	{ "RUNNING_P2P", VFIO_DEVICE_STATE_RUNNING_P2P, .commands =
-	  TO("", "R", "IQV", "I", "", "RIQ", "IQ") },
+	  COMMANDS_TO("", "R", "IIQV", "II", "", "RIIQ", "IIQ") },
 	{ "STOP", VFIO_DEVICE_STATE_STOP, .commands =
-	  TO("", "R", "IQV", "I", "", "RIQ", "IQ") },
+	  COMMANDS_TO("", "R", "IIQV", "II", "", "RIIQ", "IIQ") },
 	{ "PRE_COPY", VFIO_DEVICE_STATE_PRE_COPY, .commands =
-	  TO("S", "", "SQV", "SI", "S", "", "S") },
+	  COMMANDS_TO("S", "", "SQV", "SII", "S", "", "S") },
 	{ "PRE_COPY_P2P", VFIO_DEVICE_STATE_PRE_COPY_P2P, .commands =
-	  TO("", "R", "QV", "I", "", "R", "") },
+	  COMMANDS_TO("", "R", "QV", "II", "", "R", "") },
 	{ "STOP_COPY", VFIO_DEVICE_STATE_STOP_COPY, .commands =
-	  TO("", "LR", "", "I", "", NO_WAY, NO_WAY) },
+	  COMMANDS_TO("", "LR", "", "II", "", REFUSED, REFUSED) },
 	{ "RESUMING, no stream", VFIO_DEVICE_STATE_RESUMING, .commands =
-	  TO(NO_WAY, NO_WAY, NO_WAY, "", NO_WAY, NO_WAY, NO_WAY) },
+	  COMMANDS_TO(REFUSED, REFUSED, REFUSED, "", REFUSED, REFUSED, REFUSED) },
 	{ "RESUMING, loaded", VFIO_DEVICE_STATE_RESUMING, .loaded = true, .commands =
-	  TO("", "R", "IQV", "", "", "RIQ", "IQ") },
+	  COMMANDS_TO("", "R", "IIQV", "", "", "RIIQ", "IIQ") },
 	{ "STOP, saved", VFIO_DEVICE_STATE_STOP, .saved = true, .commands =
-	  TO("", "LR", "I", "I", "", "LRIQ", "I") },
+	  COMMANDS_TO("", "LR", "II", "II", "", "LRIIQ", "II") },
 	{ "RUNNING_P2P, saved", VFIO_DEVICE_STATE_RUNNING_P2P, .saved = true, .commands =
-	  TO("", "LR", "I", "I", "", "LRIQ", "I") },
+	  COMMANDS_TO("", "LR", "II", "II", "", "LRIIQ", "II") },
 	{ "PRE_COPY_P2P, saved", VFIO_DEVICE_STATE_PRE_COPY_P2P, .saved = true, .commands =
-	  TO("", "LR", "", "I", "", "LR", "") },
+	  COMMANDS_TO("", "LR", "", "II", "", "LR", "") },
 };
 
-static int go_row(struct vf *vf, const struct row *row, const struct stream *good)
+static int enter_row(struct vf *vf, const struct row *row, const struct stream *good)
 {
 	if (row->loaded)
-		return go_loaded(vf, good);
+		return enter_loaded(vf, good);
 	if (row->saved)
-		return go_saved(vf, row->state);
-	return go(vf, row->state);
+		return enter_saved(vf, row->state);
+	return enter(vf, row->state);
 }
 
-/* One letter for each command since trace_clear() */
+/* Return one letter for each command since trace_clear(). */
 static const char *commands(void)
 {
 	static const char * const names[] = {
-		"identify", "query", "suspend", "save", "load", "resume",
+		"identify", "size", "suspend", "save", "load", "resume",
 	};
 	static char letters[64];
-	char *events = trace_read(0), *rest = events, *event;
+	char *events = trace_steps(NULL), *rest = events, *event;
 	unsigned int i, len = 0;
 
 	while ((event = strsep(&rest, "\n")))
@@ -159,21 +168,21 @@ static bool is_precopy(unsigned int state)
 	       state == VFIO_DEVICE_STATE_PRE_COPY_P2P;
 }
 
-/* States that come with a data_fd. */
+/* Does the driver return a data_fd on entry into @state? */
 static bool has_stream(unsigned int state)
 {
 	return is_precopy(state) || state == VFIO_DEVICE_STATE_STOP_COPY ||
 	       state == VFIO_DEVICE_STATE_RESUMING;
 }
 
-/* Does the data_fd of @from live on in @to? */
+/* Does the data_fd of @from stay valid in @to? */
 static bool same_stream(unsigned int from, unsigned int to)
 {
 	return from == to || (is_precopy(from) &&
 		(is_precopy(to) || to == VFIO_DEVICE_STATE_STOP_COPY));
 }
 
-static bool is_dead(int fd)
+static bool is_disconnected(int fd)
 {
 	struct pollfd pfd = { .fd = fd };
 
@@ -187,41 +196,41 @@ static void save_good(struct nvme *n, struct stream *good)
 	guest_save(n, good);
 }
 
-TEST_F(arcs, all)
+TEST_F(arcs, all_transitions)
 {
 	struct vf *vf = &self->vf;
 	unsigned int to, count = 0;
 	const struct row *row;
-	const char *want;
+	const char *expected;
 	int fd, old_fd, ret;
 
 	save_good(&self->n, &self->good);
 	for (row = rows; row < rows + ARRAY_SIZE(rows); row++) {
 		for (to = 0; to <= STATES; to++, count++) {
-			/* STATES stands for a state that there is not. */
-			want = to < STATES ? row->commands[to] : NO_WAY;
+			/* STATES is not a valid state. */
+			expected = to < STATES ? row->commands[to] : REFUSED;
 			vf_reset(vf);
-			old_fd = go_row(vf, row, &self->good);
+			old_fd = enter_row(vf, row, &self->good);
 			ASSERT_EQ(row->state, vf_get_state(vf));
 			ASSERT_EQ(has_stream(row->state), old_fd >= 0);
 			trace_clear();
 
 			ret = vf_set_state(vf, to, &fd);
-			EXPECT_EQ(want ? 0 : -EINVAL, ret)
+			EXPECT_EQ(expected ? 0 : -EINVAL, ret)
 				TH_LOG("from %s to %u", row->name, to);
-			EXPECT_EQ(want ? to : row->state, vf_get_state(vf))
+			EXPECT_EQ(expected ? to : row->state, vf_get_state(vf))
 				TH_LOG("from %s to %u", row->name, to);
-			EXPECT_EQ(want && has_stream(to) &&
+			EXPECT_EQ(expected && has_stream(to) &&
 				  !same_stream(row->state, to), fd >= 0)
 				TH_LOG("from %s to %u", row->name, to);
 			if (old_fd >= 0)
-				EXPECT_EQ(want && !same_stream(row->state, to),
-					  is_dead(old_fd))
+				EXPECT_EQ(expected && !same_stream(row->state, to),
+					  is_disconnected(old_fd))
 					TH_LOG("from %s to %u", row->name, to);
 
-			/* The last command may be on its way. */
+			/* SAVE_DATA may still be in progress. */
 			await_save(fd >= 0 ? fd : old_fd);
-			EXPECT_STREQ(want ?: "", commands())
+			EXPECT_STREQ(expected ?: "", commands())
 				TH_LOG("from %s to %u", row->name, to);
 			close(old_fd);
 			close(fd);
@@ -229,11 +238,14 @@ TEST_F(arcs, all)
 	}
 	vf_reset(vf);
 	EXPECT_EQ(-EINVAL, vf_set_state(vf, ~0U, NULL));
-	TH_LOG("%u arcs", count);
+	TH_LOG("tested %u transitions", count);
 }
 
-/* Commands in all conditions: not consumed, on their way, without a doorbell. */
-static void leave_work(struct nvme *n)
+/*
+ * Leave commands in three conditions: completed but not consumed, in progress,
+ * queued without a doorbell.
+ */
+static void submit_in_all_conditions(struct nvme *n)
 {
 	struct nvme_queue *q;
 
@@ -249,7 +261,7 @@ static void leave_work(struct nvme *n)
 
 enum how_much { NOTHING, SOMETHING, EVERYTHING };
 
-/* The migration is called off, wherever it is. */
+/* Cancel the migration in each state; no I/O is lost or done twice. */
 TEST_F(arcs, roll_back)
 {
 	static const struct {
@@ -291,7 +303,7 @@ TEST_F(arcs, roll_back)
 		submitted = 0;
 		for (q = n->queue->next; q; q = q->next)
 			was += q->completed;
-		leave_work(n);
+		submit_in_all_conditions(n);
 		for (q = n->queue->next; q; q = q->next)
 			submitted += q->outstanding;
 
@@ -307,13 +319,13 @@ TEST_F(arcs, roll_back)
 		while (read_this == EVERYTHING && read(fd, buf, sizeof(buf)) > 0)
 			;
 
-		/* In one go, and as QEMU does, by way of STOP. */
+		/* Go back directly, or through STOP as QEMU does. */
 		if (i % 2)
 			ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP,
 						  NULL));
 		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 		if (fd >= 0)
-			EXPECT_TRUE(is_dead(fd));
+			EXPECT_TRUE(is_disconnected(fd));
 		close(fd);
 
 		for (q = n->queue->next; q; q = q->next)
@@ -323,12 +335,12 @@ TEST_F(arcs, roll_back)
 			was -= q->completed;
 		EXPECT_EQ(submitted, -was);
 	}
-	/* All positions of the rings: what came twice would show up. */
+	/* Use every ring position, which reveals duplicate completions. */
 	io_check(n);
 }
 
-/* There is one way out of ERROR. */
-TEST_F(arcs, error)
+/* Only a reset leaves ERROR. */
+TEST_F(arcs, only_reset_leaves_error)
 {
 	struct vf *vf = &self->vf;
 	unsigned int to;
@@ -337,7 +349,7 @@ TEST_F(arcs, error)
 	pf_open(&pf, vf->bdf);
 	guest_suspend(&self->n);
 	pf_reset(&pf);
-	pf_bring_back(&pf);
+	pf_restore_vfs(&pf);
 
 	EXPECT_EQ(-ENODEV, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(vf));

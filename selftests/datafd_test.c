@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* data_fd as a file: what each call on it does, in each state, from all sides. */
+/* Test system calls on data_fd in each migration state, also concurrently. */
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -12,8 +12,13 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #ifndef fallthrough
 #define fallthrough	__attribute__((__fallthrough__))
@@ -37,7 +42,7 @@ FIXTURE_VARIANT_ADD(datafd, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(datafd)
 {
-	const char *why = vf_unfit(2, variant->api, false);
+	const char *why = vf_skip_reason(2, variant->api, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -55,7 +60,7 @@ FIXTURE_TEARDOWN(datafd)
 	trace_close();
 }
 
-/* -errno, as a call that failed left it */
+/* The result of a system call, or -errno. */
 #define result(call) ({ long __r = (call); __r < 0 ? -errno : __r; })
 
 static int revents(int fd, int timeout_ms)
@@ -66,7 +71,7 @@ static int revents(int fd, int timeout_ms)
 	return pfd.revents;
 }
 
-/* How a good stream is known to have been loaded. */
+/* Is the VF's controller enabled, as in the stream that the tests load? */
 static bool is_loaded(struct vf *vf)
 {
 	struct nvme n = { .vf = vf };
@@ -74,16 +79,16 @@ static bool is_loaded(struct vf *vf)
 	return nvme_read32(&n, NVME_CC) == NVME_CC_ON;
 }
 
-static void go_on(struct nvme *n, struct vf *vf)
+static void run_and_check_io(struct nvme *n, struct vf *vf)
 {
 	n->vf = vf;
 	if (vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL))
-		die("%s does not run", vf->bdf);
+		die("%s: transition to RUNNING failed", vf->bdf);
 	io_wait(n);
 	io_check(n);
 }
 
-/* The same stream in pieces of all sizes. Its end remains its end. */
+/* Reads of every size return the same stream; reads at its end return 0. */
 TEST_F(datafd, read_sizes)
 {
 	static const size_t large[] = { 100, 1000, 4095, 4096, 4097, 1 << 20 };
@@ -104,14 +109,14 @@ TEST_F(datafd, read_sizes)
 		ASSERT_EQ(0, stream_read(&s, fd, size));
 		ASSERT_EQ(first.len, s.len);
 		ASSERT_EQ(0, memcmp(first.data, s.data, s.len))
-			TH_LOG("pieces of %zu", size);
+			TH_LOG("reads of %zu bytes", size);
 		ASSERT_EQ(0, read(fd, &byte, 1));
 		ASSERT_EQ(0, read(fd, &byte, 0));
 		ASSERT_EQ(POLLIN, revents(fd, 0));
 		free(s.data);
 	}
 	close(fd);
-	go_on(&self->n, vf);
+	run_and_check_io(&self->n, vf);
 }
 
 TEST_F(datafd, write_sizes)
@@ -132,18 +137,18 @@ TEST_F(datafd, write_sizes)
 					  &fd));
 		EXPECT_EQ(0, write(fd, &s, 0));
 		EXPECT_EQ(0, stream_write(&s, fd, sizes[i]))
-			TH_LOG("pieces of %zu", sizes[i]);
+			TH_LOG("writes of %zu bytes", sizes[i]);
 		EXPECT_EQ(0, write(fd, &s, 0));
 		EXPECT_TRUE(is_loaded(&self->dst));
 		EXPECT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_STOP,
 					  NULL));
 		close(fd);
 	}
-	go_on(&self->n, &self->dst);
+	run_and_check_io(&self->n, &self->dst);
 }
 
-/* Whether a stream is there to be read from or to be written to. */
-TEST_F(datafd, wrong_calls)
+/* A data_fd allows either read() or write(), and no other access. */
+TEST_F(datafd, unsupported_calls)
 {
 	struct vfio_precopy_info info = { .argsz = sizeof(info) };
 	char byte = 0;
@@ -170,7 +175,7 @@ TEST_F(datafd, wrong_calls)
 		EXPECT_EQ(FD_CLOEXEC, fcntl(fd[i], F_GETFD));
 		close(fd[i]);
 	}
-	go_on(&self->n, &self->src);
+	run_and_check_io(&self->n, &self->src);
 }
 
 static int precopy_info(int fd, struct vfio_precopy_info *info)
@@ -179,10 +184,10 @@ static int precopy_info(int fd, struct vfio_precopy_info *info)
 	return result(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, info));
 }
 
-/* What there is to read while the guest runs comes to an end that is not the last. */
+/* After the initial bytes of PRE_COPY, read() fails with -ENOMSG until STOP_COPY. */
 TEST_F(datafd, precopy)
 {
-	struct vfio_precopy_info info, *nowhere;
+	struct vfio_precopy_info info, *unmapped;
 	struct epoll_event event = { .events = EPOLLIN };
 	struct vf *vf = &self->src;
 	struct stream rest;
@@ -191,13 +196,13 @@ TEST_F(datafd, precopy)
 	int fd, epoll, i;
 
 	if (!(vf_mig_flags(vf) & VFIO_MIGRATION_PRE_COPY))
-		SKIP(return, "no pre-copy");
-	nowhere = must(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-			    -1, 0));
+		SKIP(return, "the driver does not support PRE_COPY");
+	unmapped = must(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			     -1, 0));
 	ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
 	info = (struct vfio_precopy_info){ .argsz = sizeof(info) - 1 };
 	EXPECT_EQ(-EINVAL, result(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info)));
-	EXPECT_EQ(-EFAULT, result(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, nowhere)));
+	EXPECT_EQ(-EFAULT, result(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, unmapped)));
 	epoll = must(epoll_create1(0));
 	must(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 
@@ -216,7 +221,7 @@ TEST_F(datafd, precopy)
 		EXPECT_EQ(0, epoll_wait(epoll, &event, 1, 0));
 		ASSERT_EQ(0, precopy_info(fd, &info));
 		EXPECT_EQ(0, info.initial_bytes);
-		/* The same when the guest was stopped, and when it was not. */
+		/* Both pre-copy states behave alike. */
 		ASSERT_EQ(0, vf_set_state(vf, i % 2 ? VFIO_DEVICE_STATE_PRE_COPY :
 					  VFIO_DEVICE_STATE_PRE_COPY_P2P, NULL));
 	}
@@ -232,11 +237,11 @@ TEST_F(datafd, precopy)
 		EXPECT_EQ(0, read(fd, buf, 1));
 	close(epoll);
 	close(fd);
-	go_on(&self->n, vf);
+	run_and_check_io(&self->n, vf);
 }
 
-/* Who waits for more than PRE_COPY has is told when there is, saved anew or not. */
-TEST_F(datafd, precopy_woken)
+/* STOP_COPY wakes a poll() that began in PRE_COPY, also if a kept state is reused. */
+TEST_F(datafd, stop_copy_wakes_poll)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 	struct vf *vf = &self->src;
@@ -244,7 +249,7 @@ TEST_F(datafd, precopy_woken)
 	int fd, epoll, i;
 
 	if (!(vf_mig_flags(vf) & VFIO_MIGRATION_PRE_COPY))
-		SKIP(return, "no pre-copy");
+		SKIP(return, "the driver does not support PRE_COPY");
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY_P2P, &fd));
 		epoll = must(epoll_create1(0));
@@ -256,15 +261,15 @@ TEST_F(datafd, precopy_woken)
 
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, NULL));
 		EXPECT_EQ(1, epoll_wait(epoll, &event, 1, 1000 * PATIENCE));
-		/* It keeps what it saved for the second time. */
+		/* The driver keeps the saved state for the second pass. */
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL));
 		close(epoll);
 		close(fd);
 	}
-	go_on(&self->n, vf);
+	run_and_check_io(&self->n, vf);
 }
 
-/* What was not read in PRE_COPY is read in STOP_COPY. */
+/* STOP_COPY returns the bytes that were not read in PRE_COPY. */
 TEST_F(datafd, precopy_unread)
 {
 	const size_t parts[] = { 0, 1, INITIAL - 1 };
@@ -275,7 +280,7 @@ TEST_F(datafd, precopy_unread)
 	int fd;
 
 	if (!(vf_mig_flags(vf) & VFIO_MIGRATION_PRE_COPY))
-		SKIP(return, "no pre-copy");
+		SKIP(return, "the driver does not support PRE_COPY");
 	for (i = 0; i < ARRAY_SIZE(parts); i++) {
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
 		EXPECT_EQ(parts[i], read(fd, buf, parts[i]));
@@ -294,28 +299,28 @@ TEST_F(datafd, precopy_unread)
 					  NULL));
 		close(fd);
 		free(s.data);
-		go_on(&self->n, vf);
+		run_and_check_io(&self->n, vf);
 	}
 }
 
-enum death { STATE_MOVED_ON, DEVICE_RESET, DEVICE_CLOSED, DEATHS };
+enum end_cause { END_BY_TRANSITION, END_BY_RESET, END_BY_CLOSE, END_CAUSES };
 
-struct killer {
+struct end_request {
 	struct vf	*vf;
-	enum death	death;
+	enum end_cause	end_cause;
 };
 
-/* The one way that leads out of RESUMING without a stream is a reset. */
-static void *kill_stream(void *arg)
+/* Without a complete stream, only a reset leaves RESUMING. */
+static void *end_stream(void *arg)
 {
-	struct killer *k = arg;
+	struct end_request *k = arg;
 
-	switch (k->death) {
-	case STATE_MOVED_ON:
+	switch (k->end_cause) {
+	case END_BY_TRANSITION:
 		if (!vf_set_state(k->vf, VFIO_DEVICE_STATE_RUNNING, NULL))
 			break;
 		fallthrough;
-	case DEVICE_RESET:
+	case END_BY_RESET:
 		vf_reset(k->vf);
 		break;
 	default:
@@ -329,27 +334,27 @@ static const unsigned int stream_states[] = {
 	VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_RESUMING,
 };
 
-/* A stream outlives what it belongs to, and is good for nothing then. */
-TEST_F(datafd, dead)
+/* After its migration ended, every call on a data_fd fails with -ENODEV. */
+TEST_F(datafd, fails_after_end)
 {
 	struct vf *vf = &self->src;
 	struct vfio_precopy_info info;
 	unsigned int i;
 	char byte = 0;
 
-	for (i = 0; i < DEATHS * ARRAY_SIZE(stream_states); i++) {
-		unsigned int state = stream_states[i / DEATHS];
+	for (i = 0; i < END_CAUSES * ARRAY_SIZE(stream_states); i++) {
+		unsigned int state = stream_states[i / END_CAUSES];
 		bool writing = state == VFIO_DEVICE_STATE_RESUMING;
-		struct killer killer = { vf, i % DEATHS };
+		struct end_request end_request = { vf, i % END_CAUSES };
 		struct epoll_event event = { .events = EPOLLET };
 		pthread_t thread;
 		int fd, epoll;
 
 		ASSERT_EQ(0, vf_set_state(vf, state, &fd));
-		/* One waits for nothing but the end. */
+		/* An empty event mask still reports errors and hangups. */
 		epoll = must(epoll_create1(0));
 		must(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
-		ASSERT_EQ(0, pthread_create(&thread, NULL, kill_stream, &killer));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, end_stream, &end_request));
 		EXPECT_EQ(1, epoll_wait(epoll, &event, 1, 1000 * PATIENCE));
 		EXPECT_EQ(EPOLLERR | EPOLLHUP, event.events);
 		ASSERT_EQ(0, pthread_join(thread, NULL));
@@ -368,7 +373,7 @@ TEST_F(datafd, dead)
 			  revents(fd, 0));
 		close(epoll);
 		close(fd);
-		if (killer.death == DEVICE_CLOSED)
+		if (end_request.end_cause == END_BY_CLOSE)
 			vf_open(vf, vf_bdf(0), variant->api, self->n.mem,
 				GUEST_MEM);
 	}
@@ -397,13 +402,13 @@ TEST_F(datafd, nonblocking)
 		}
 		EXPECT_EQ(sizeof(buf), len);
 		close(fd);
-		go_on(&self->n, &self->src);
+		run_and_check_io(&self->n, &self->src);
 	}
-	TH_LOG("had to wait %u times", waits);
+	TH_LOG("%u of %u reads failed with -EAGAIN", waits, i);
 }
 
-/* A buffer with a hole: what comes before it counts, and then it goes on. */
-TEST_F(datafd, faults)
+/* A buffer that ends at an unmapped page loses and repeats no byte. */
+TEST_F(datafd, unmapped_buffer)
 {
 	unsigned char *room = must(mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
 					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -433,12 +438,12 @@ TEST_F(datafd, faults)
 		rest.data = s.data + len;
 		rest.len = s.len - len;
 		EXPECT_EQ(0, stream_write(&rest, fd, 4096))
-			TH_LOG("hole after %zu", before);
+			TH_LOG("unmapped page after %zu bytes", before);
 		EXPECT_TRUE(is_loaded(&self->dst));
 		close(fd);
 	}
 
-	/* Nothing is lost for a reader whose buffer is too small, either. */
+	/* A read() that faults consumes nothing. */
 	ASSERT_EQ(0, vf_set_state(&self->src, VFIO_DEVICE_STATE_STOP, NULL));
 	ASSERT_EQ(0, vf_set_state(&self->src, VFIO_DEVICE_STATE_STOP_COPY, &fd));
 	for (i = 0; i < ARRAY_SIZE(holes); i++) {
@@ -449,7 +454,7 @@ TEST_F(datafd, faults)
 	ASSERT_EQ(s.len, got.len);
 	EXPECT_EQ(0, memcmp(s.data, got.data, s.len));
 	close(fd);
-	go_on(&self->n, &self->src);
+	run_and_check_io(&self->n, &self->src);
 }
 
 struct writer {
@@ -469,14 +474,15 @@ static void *write_stream(void *arg)
 	return NULL;
 }
 
-static bool is_verdict(int ret)
+static bool is_expected_result(int ret)
 {
 	return !ret || ret == -EINVAL || ret == -EBADMSG || ret == -EFBIG;
 }
 
 /*
- * Two at once. In one piece each, the one is loaded and the other comes too
- * late; in small pieces they spoil each other's stream, mostly.
+ * Two threads write concurrently. With one write() each, the driver loads one
+ * stream and refuses the other. With small writes the streams mix, so the driver
+ * usually refuses both.
  */
 TEST_F(datafd, two_writers)
 {
@@ -489,8 +495,8 @@ TEST_F(datafd, two_writers)
 	char *events;
 	int i, fd;
 
-	if (!trace_open())
-		SKIP(return, "this kernel has no kprobes");
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
 	for (i = 0; i < 2; i++) {
 		vf_reset(&self->src);
 		nvme_enable(&self->n, i ? 8 : 4, i ? 8 : 4);
@@ -522,27 +528,28 @@ TEST_F(datafd, two_writers)
 		loads += loaded;
 		if (chunk >= s[0].len)
 			EXPECT_TRUE(loaded);
-		EXPECT_TRUE(is_verdict(w[0].ret));
-		EXPECT_TRUE(is_verdict(w[1].ret));
+		EXPECT_TRUE(is_expected_result(w[0].ret));
+		EXPECT_TRUE(is_expected_result(w[1].ret));
 		/*
-		 * What is left of the other stream is too much. Without a load,
-		 * a piece that looks like an optional record may swallow it.
+		 * After a load, the driver refuses the rest of the other stream.
+		 * Without a load, bytes that look like an optional record may
+		 * absorb the other stream.
 		 */
 		if (loaded)
 			EXPECT_TRUE(w[0].ret || w[1].ret);
 		EXPECT_GT(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL));
 		EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(vf));
-		/* What is loaded is one of the two, whole. */
+		/* The driver must load one of the two states unmixed. */
 		if (loaded) {
 			__u32 now = nvme_read32(&self->n, NVME_AQA);
 
 			EXPECT_TRUE(now == aqa[0] || now == aqa[1]);
 		}
-		events = trace_read(0);
+		events = trace_steps(NULL);
 		EXPECT_EQ(loaded, !!strstr(events, "load\n"));
 		free(events);
 	}
-	TH_LOG("one of the two was loaded in %u of %u rounds", loads, round);
+	TH_LOG("one of two streams was loaded in %u of %u rounds", loads, round);
 	vf_reset(vf);
 	nvme_start(&self->n, 1, 8, 8);
 	io_check(&self->n);
@@ -555,12 +562,12 @@ static void save_forever(struct vf *vf, const struct stream *s)
 
 	for (;;) {
 		if (vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd))
-			die("no STOP_COPY");
+			die("%s: transition to STOP_COPY failed", vf->bdf);
 		if (!stream_read(&copy, fd, 1 + random() % 100))
 			free(copy.data);
 		close(fd);
 		if (vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL))
-			die("no RUNNING");
+			die("%s: transition to RUNNING failed", vf->bdf);
 	}
 }
 
@@ -571,15 +578,15 @@ static void load_forever(struct vf *vf, const struct stream *s)
 	for (;;) {
 		vf_reset(vf);
 		if (vf_set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fd))
-			die("no RESUMING");
+			die("%s: transition to RESUMING failed", vf->bdf);
 		stream_write(s, fd, 1 + random() % 100);
 		close(fd);
 		vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 	}
 }
 
-/* A process that is killed in the middle of it leaves nothing locked. */
-TEST_F(datafd, killed)
+/* A process killed while it saves or loads leaves no lock held. */
+TEST_F(datafd, killed_user)
 {
 	static void (*const jobs[])(struct vf *vf, const struct stream *s) = {
 		save_forever, load_forever,
@@ -596,7 +603,7 @@ TEST_F(datafd, killed)
 		pid = must(fork());
 		if (!pid)
 			jobs[i % 2](vf, &s);
-		/* At any time is what this is about. */
+		/* Kill the process at a random time. */
 		usleep(random() % 150000);
 		kill(pid, SIGKILL);
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -615,11 +622,8 @@ struct bar_user {
 	unsigned int	calls;
 };
 
-/*
- * The stream comes from and goes to the VF's own registers, whose pages a reset
- * takes away.
- */
-static void *bar_is_buffer(void *arg)
+/* Use the VF's own BAR as the buffer; a reset unmaps the pages of the BAR. */
+static void *use_bar_as_buffer(void *arg)
 {
 	struct bar_user *u = arg;
 	void *doorbells = u->vf->bar + 0x1000;
@@ -641,7 +645,7 @@ static void *bar_is_buffer(void *arg)
 	return NULL;
 }
 
-static void *reset_all_the_time(void *arg)
+static void *reset_repeatedly(void *arg)
 {
 	struct bar_user *u = arg;
 
@@ -653,7 +657,7 @@ static void *reset_all_the_time(void *arg)
 TEST_F(datafd, bar_is_buffer)
 {
 	static void *(*const jobs[])(void *arg) = {
-		bar_is_buffer, bar_is_buffer, reset_all_the_time,
+		use_bar_as_buffer, use_bar_as_buffer, reset_repeatedly,
 	};
 	struct bar_user user[ARRAY_SIZE(jobs)];
 	pthread_t thread[ARRAY_SIZE(jobs)];

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Controllers that fail: commands are refused, data damaged or cut short on their
- * way, VFs and the PF break down in the middle (vf_fault()). An errno and one line
- * in the log tell of it, the guest loses nothing that it was told is written, and
- * its sibling on another VF does not notice.
+ * Test controllers that fail: a command fails, its data are damaged or truncated,
+ * or the VF or the PF fails during the command (fault_set()). The driver returns
+ * an error and logs one line. The guest keeps all acknowledged writes. Its sibling
+ * on another VF is not affected.
  */
 #include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/sibling.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
-/* Seconds in which a controller that has failed is found and reset. */
+/* Time limit in seconds to detect and reset a controller that failed. */
 #define BOUND	10
 
 FIXTURE(failure)
@@ -25,7 +33,7 @@ FIXTURE(failure)
 
 FIXTURE_SETUP(failure)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -40,105 +48,106 @@ FIXTURE_SETUP(failure)
 FIXTURE_TEARDOWN(failure)
 {
 	pf_set_timeout(&self->pf, 60);
-	vf_no_faults(vf_bdf(0));
-	vf_no_faults(vf_bdf(1));
+	fault_clear_all(vf_bdf(0));
+	fault_clear_all(vf_bdf(1));
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
 }
 
-/* In the end all is well, and the guest takes over the VF of its sibling. */
-static void move_away(FIXTURE_DATA(failure) * self)
+/* Migrate the guest to the VF of its sibling: migration must work after the test. */
+static void move_to_sibling_vf(FIXTURE_DATA(failure) * self)
 {
 	struct vf *target = &self->sibling.vf;
 	struct nvme *n = &self->n;
 
 	vf_close(target);
 	vf_open(target, target->bdf, VF_ANY, n->mem, GUEST_MEM);
-	guest_move(n, target);
+	guest_migrate(n, target);
 	io_check(n);
 }
 
-/* The ways on which a command is sent. */
-static const struct way {
+/* Transitions that send a command. */
+static const struct transition {
 	const char	*name;		/* of the command */
-	enum vf_command	command;
+	enum fault_command	command;
 	unsigned int	from, to;
-	bool		saved;		/* a saved state is kept */
-} ways[] = {
-#define WAY(name, command, from, to, ...)	\
+	bool		saved;		/* the driver keeps a saved state */
+} transitions[] = {
+#define TRANSITION(name, command, from, to, ...)	\
 	{ name, command, VFIO_DEVICE_STATE_##from, VFIO_DEVICE_STATE_##to, __VA_ARGS__ }
-	WAY("QUERY_DATA_SIZE", VF_QUERY, RUNNING, PRE_COPY),
-	WAY("SUSPEND", VF_SUSPEND, RUNNING, RUNNING_P2P),
-	WAY("SAVE_DATA", VF_SAVE, STOP, STOP_COPY),
-	/* It is sent by write(). */
-	WAY("LOAD_DATA", VF_LOAD, RESUMING, RESUMING),
-	WAY("LOAD_DATA", VF_LOAD, RUNNING_P2P, RUNNING, true),
-	WAY("RESUME", VF_RESUME, RUNNING_P2P, RUNNING),
-	WAY("QUERY_DATA_SIZE", VF_QUERY, RUNNING_P2P, PRE_COPY_P2P),
-	WAY("QUERY_DATA_SIZE", VF_QUERY, PRE_COPY_P2P, STOP_COPY),
-	WAY("QUERY_DATA_SIZE", VF_QUERY, STOP, STOP_COPY),
-	WAY("SUSPEND", VF_SUSPEND, PRE_COPY, PRE_COPY_P2P),
-	WAY("SAVE_DATA", VF_SAVE, PRE_COPY_P2P, STOP_COPY),
-	WAY("RESUME", VF_RESUME, RUNNING_P2P, RUNNING, true),
-	WAY("RESUME", VF_RESUME, PRE_COPY_P2P, PRE_COPY),
+	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, RUNNING, PRE_COPY),
+	TRANSITION("SUSPEND", COMMAND_SUSPEND, RUNNING, RUNNING_P2P),
+	TRANSITION("SAVE_DATA", COMMAND_SAVE, STOP, STOP_COPY),
+	/* write() sends LOAD_DATA. */
+	TRANSITION("LOAD_DATA", COMMAND_LOAD, RESUMING, RESUMING),
+	TRANSITION("LOAD_DATA", COMMAND_LOAD, RUNNING_P2P, RUNNING, true),
+	TRANSITION("RESUME", COMMAND_RESUME, RUNNING_P2P, RUNNING),
+	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, RUNNING_P2P, PRE_COPY_P2P),
+	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, PRE_COPY_P2P, STOP_COPY),
+	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, STOP, STOP_COPY),
+	TRANSITION("SUSPEND", COMMAND_SUSPEND, PRE_COPY, PRE_COPY_P2P),
+	TRANSITION("SAVE_DATA", COMMAND_SAVE, PRE_COPY_P2P, STOP_COPY),
+	TRANSITION("RESUME", COMMAND_RESUME, RUNNING_P2P, RUNNING, true),
+	TRANSITION("RESUME", COMMAND_RESUME, PRE_COPY_P2P, PRE_COPY),
 };
 
-/* So many send each of the commands, and LOAD_DATA in both ways. */
+/* Number of first entries that cover each command, and LOAD_DATA in both states. */
 #define EACH_COMMAND	6
-/* So many differ in what becomes of the VF when there is no answer. */
-#define EACH_FATE	4
+/* Number of first entries that cover each outcome of a command without an answer. */
+#define EACH_OUTCOME	4
 
-/* A guest on one of these ways. */
-struct trip {
-	const struct way	*way;
+/* One attempt at a transition. */
+struct attempt {
+	const struct transition	*transition;
 	struct nvme		*n;
 	int			fd;
-	struct stream		stream;	/* what it was, for RESUMING */
+	struct stream		stream;	/* the guest's state, for RESUMING */
 };
 
-static void trip_begin(struct trip *t, const struct way *way, struct nvme *n)
+static void attempt_begin(struct attempt *t, const struct transition *transition,
+			  struct nvme *n)
 {
 	struct nvme_queue *q;
 
-	*t = (struct trip){ .way = way, .n = n, .fd = -1 };
+	*t = (struct attempt){ .transition = transition, .n = n, .fd = -1 };
 	for (q = n->queue->next; q; q = q->next) {
 		io_submit(n, q, 3);
 		nvme_ring(n, q);
 	}
-	if (way->saved || way->from == VFIO_DEVICE_STATE_RESUMING) {
+	if (transition->saved || transition->from == VFIO_DEVICE_STATE_RESUMING) {
 		guest_suspend(n);
 		guest_save(n, &t->stream);
 	}
-	vf_go(n->vf, way->from, &t->fd);
+	vf_enter_state(n->vf, transition->from, &t->fd);
 }
 
-/* 0 or what it fails with. */
-static int trip_go(struct trip *t)
+/* Return 0 or -errno. */
+static int attempt_run(struct attempt *t)
 {
 	struct vf *vf = t->n->vf;
 	struct stream s;
 	int ret, fd;
 
-	if (t->way->from == VFIO_DEVICE_STATE_RESUMING)
+	if (t->transition->from == VFIO_DEVICE_STATE_RESUMING)
 		return stream_write(&t->stream, t->fd, t->stream.len);
 
-	ret = vf_set_state(vf, t->way->to, &fd);
+	ret = vf_set_state(vf, t->transition->to, &fd);
 	if (fd >= 0)
 		t->fd = fd;
-	if (!ret && t->way->command == VF_SAVE) {
+	if (!ret && t->transition->command == COMMAND_SAVE) {
 		ret = stream_read(&s, t->fd, 4096);
 		free(s.data);
 	}
 	return ret;
 }
 
-/* Where a command that failed leaves the VF. */
-static unsigned int trip_state(const struct trip *t)
+/* Return the migration state after the command failed. */
+static unsigned int attempt_state_on_failure(const struct attempt *t)
 {
-	return t->way->command == VF_SAVE ? t->way->to : t->way->from;
+	return t->transition->command == COMMAND_SAVE ? t->transition->to : t->transition->from;
 }
 
-static void trip_end(struct trip *t)
+static void attempt_end(struct attempt *t)
 {
 	close(t->fd);
 	free(t->stream.data);
@@ -150,18 +159,18 @@ static bool runs(unsigned int state)
 	       state == VFIO_DEVICE_STATE_PRE_COPY;
 }
 
-/* The command works again: the guest need not know. */
-static int trip_recover(struct trip *t)
+/* Return to RUNNING with the guest's state, now that the command works again. */
+static int attempt_recover(struct attempt *t)
 {
 	struct vf *vf = t->n->vf;
 	int ret, fd;
 
-	if (t->way->from != VFIO_DEVICE_STATE_RESUMING)
+	if (t->transition->from != VFIO_DEVICE_STATE_RESUMING)
 		return vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 
-	/* The stream can't be continued, but another VF, or this, takes it. */
-	if (vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL) != trip_go(t))
-		die("a stream that failed fails otherwise later");
+	/* A failed stream keeps failing; a new RESUMING accepts the same bytes. */
+	if (vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL) != attempt_run(t))
+		die("STOP and write() on a failed stream return different errors");
 	vf_reset(vf);
 	ret = vf_set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fd);
 	if (ret)
@@ -171,7 +180,7 @@ static int trip_recover(struct trip *t)
 	return ret ?: vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 }
 
-static void sibling_is_well(struct __test_metadata *_metadata, struct sibling *s)
+static void expect_sibling_unaffected(struct __test_metadata *_metadata, struct sibling *s)
 {
 	sibling_stop(s);
 	EXPECT_FALSE(s->lost);
@@ -181,7 +190,7 @@ static void sibling_is_well(struct __test_metadata *_metadata, struct sibling *s
 	EXPECT_GT(1000 * BOUND, s->stall_ms);
 }
 
-static int errno_of(const struct way *way, __u16 status)
+static int errno_of(const struct transition *transition, __u16 status)
 {
 	switch (status & 0x7ff) {
 	case 0x001:
@@ -189,38 +198,38 @@ static int errno_of(const struct way *way, __u16 status)
 	case 0x002:
 		return -EINVAL;
 	case 0x370:	/* Host Pathing Error */
-		/* Of the data_fd this would mean something else. */
-		return way->command == VF_SAVE ||
-		       way->from == VFIO_DEVICE_STATE_RESUMING ? -EIO : -EAGAIN;
+		/* -EAGAIN would tell users of the data_fd to poll(). */
+		return transition->command == COMMAND_SAVE ||
+		       transition->from == VFIO_DEVICE_STATE_RESUMING ? -EIO : -EAGAIN;
 	}
 	return -EIO;
 }
 
-/* It does not work once. Nothing is tried again, and all is as before. */
-static void refuse(struct __test_metadata *_metadata, struct nvme *n,
-		   const struct way *way, __u16 status)
+/* Fail the command once. The driver must not retry, and the state must not change. */
+static void fail_once(struct __test_metadata *_metadata, struct nvme *n,
+		      const struct transition *transition, __u16 status)
 {
-	struct trip t;
+	struct attempt t;
 
-	trip_begin(&t, way, n);
-	ASSERT_TRUE(vf_fault_once(n->vf->bdf, way->command, VF_FAULT_STATUS,
-				  status));
-	EXPECT_EQ(errno_of(way, status), trip_go(&t));
-	EXPECT_EQ(trip_state(&t), vf_get_state(n->vf));
-	EXPECT_EQ(0, trip_recover(&t));
-	trip_end(&t);
+	attempt_begin(&t, transition, n);
+	ASSERT_TRUE(fault_set_once(n->vf->bdf, transition->command, FAULT_STATUS,
+				   status));
+	EXPECT_EQ(errno_of(transition, status), attempt_run(&t));
+	EXPECT_EQ(attempt_state_on_failure(&t), vf_get_state(n->vf));
+	EXPECT_EQ(0, attempt_recover(&t));
+	attempt_end(&t);
 	io_wait(n);
 	if (_metadata->exit_code == KSFT_FAIL)
-		TH_LOG("%s from state %u to %u, status %#x", way->name,
-		       way->from, way->to, status);
+		TH_LOG("%s from state %u to %u, status %#x", transition->name,
+		       transition->from, transition->to, status);
 }
 
-/* Each kind of status: generic, of the command, of the medium, path, vendor's. */
-TEST_F(failure, status)
+/* Test each status code type: generic, command specific, media, path, vendor. */
+TEST_F(failure, command_status)
 {
 	static const __u16 statuses[] = {
 		0x001, 0x002, 0x006, 0x120, 0x191, 0x1c0, 0x281, 0x370, 0x7ff,
-		/* do not retry; more to tell; retry after a while */
+		/* Do Not Retry; More; Command Retry Delay */
 		0x4002, 0x6006, 0x1821,
 	};
 	struct nvme *n = &self->n;
@@ -228,23 +237,23 @@ TEST_F(failure, status)
 	__u16 status;
 
 	sibling_start(&self->sibling);
-	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
 		for (k = 0; k < ARRAY_SIZE(statuses); k++)
-			refuse(_metadata, n, &ways[i], statuses[k]);
+			fail_once(_metadata, n, &transitions[i], statuses[k]);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
 		io_check(n);
 	}
-	/* One of them with many more. */
+	/* Test one transition with many more codes. */
 	for (status = 3; status < 0x800; status += 7) {
-		refuse(_metadata, n, &ways[1], status);
+		fail_once(_metadata, n, &transitions[1], status);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
 	}
 	io_check(n);
-	sibling_is_well(_metadata, &self->sibling);
+	expect_sibling_unaffected(_metadata, &self->sibling);
 }
 
-/* A line tells of it: which VF, which command, which status. And only one. */
-TEST_F(failure, log)
+/* The driver logs one line, which names the VF, the command and the status. */
+TEST_F(failure, one_log_line)
 {
 	struct nvme *n = &self->n;
 	char text[128], name[64];
@@ -253,16 +262,16 @@ TEST_F(failure, log)
 
 	for (i = 0; i < EACH_COMMAND; i++) {
 		snprintf(name, sizeof(name), "%s: %s failed", n->vf->bdf,
-			 ways[i].name);
+			 transitions[i].name);
 		snprintf(text, sizeof(text), "%s: NVMe status %#x ", name,
 			 0x4006 + i);
 		end = time(NULL) + PATIENCE;
-		/* The log has room for 10 of these lines in 5 seconds. */
+		/* The driver's rate limit is 10 lines in 5 seconds. */
 		do {
 			ASSERT_GE(end, time(NULL))
-				TH_LOG("not in the log: %s", text);
+				TH_LOG("the kernel log lacks \"%s\"", text);
 			log_open();
-			refuse(_metadata, n, &ways[i], 0x4006 + i);
+			fail_once(_metadata, n, &transitions[i], 0x4006 + i);
 		} while (!log_has(text));
 		EXPECT_FALSE(log_has(name));
 	}
@@ -270,13 +279,12 @@ TEST_F(failure, log)
 }
 
 /*
- * What SAVE_DATA returned is no good, and that is all there is. The target's
- * controller refuses it, and so does the source's, where the guest can't go on as
- * if nothing had happened. After a reset it can.
+ * SAVE_DATA returns a bad state, the only copy. Both controllers refuse to load
+ * the state, so the guest cannot continue on either VF before a reset.
  */
-static void lose_state(struct __test_metadata *_metadata, struct nvme *n,
-		       struct vf *target, enum vf_fault fault, __u32 value,
-		       struct stream *s)
+static void save_bad_state(struct __test_metadata *_metadata, struct nvme *n,
+			   struct vf *target, enum fault_kind fault, __u32 value,
+			   struct stream *s)
 {
 	struct vf *vf = n->vf;
 	struct nvme_queue *q;
@@ -286,11 +294,11 @@ static void lose_state(struct __test_metadata *_metadata, struct nvme *n,
 		io_submit(n, q, 3);
 		nvme_ring(n, q);
 	}
-	ASSERT_TRUE(vf_fault_once(vf->bdf, VF_SAVE, fault, value));
+	ASSERT_TRUE(fault_set_once(vf->bdf, COMMAND_SAVE, fault, value));
 	guest_suspend(n);
 	guest_save(n, s);
 
-	vf_go(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+	vf_enter_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
 	EXPECT_EQ(-EINVAL, stream_write(s, fd, s->len));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(target));
 	EXPECT_EQ(-EINVAL, vf_set_state(target, VFIO_DEVICE_STATE_STOP, NULL));
@@ -299,7 +307,7 @@ static void lose_state(struct __test_metadata *_metadata, struct nvme *n,
 
 	EXPECT_EQ(-EINVAL, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(vf));
-	guest_check_frozen(n, "though it has no state");
+	guest_check_frozen(n, "after its state was refused");
 	vf_reset(vf);
 	guest_restart(n);
 	if (_metadata->exit_code == KSFT_FAIL)
@@ -314,19 +322,19 @@ TEST_F(failure, damaged_on_save)
 	__u64 size = 1;
 	__u32 at;
 
-	/* Each byte of its beginning, some of all else, and the last one. */
+	/* Damage each of the first bytes, a sample of the others, and the last. */
 	for (at = 0; at < size; at = at < 24 ? at + 1 :
 	     at < size - 1 && at + 97 >= size ? size - 1 : at + 97) {
-		lose_state(_metadata, n, target, VF_FAULT_DAMAGE, at, &s);
+		save_bad_state(_metadata, n, target, FAULT_DAMAGE, at, &s);
 		size = stream_state_length(&s);
 		free(s.data);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
 	}
-	move_away(self);
+	move_to_sibling_vf(self);
 }
 
-/* What is missing is 0, and nothing of what the memory had before. */
-TEST_F(failure, short_on_save)
+/* The driver sends missing bytes as 0, and no stale kernel memory. */
+TEST_F(failure, truncated_on_save)
 {
 	struct vf *target = &self->sibling.vf;
 	struct nvme *n = &self->n;
@@ -343,20 +351,20 @@ TEST_F(failure, short_on_save)
 
 	for (length = 0; length < used; length = length < used - 1 &&
 	     2 * length + 1 >= used ? used - 1 : 2 * length + 1) {
-		lose_state(_metadata, n, target, VF_FAULT_LENGTH, length, &s);
+		save_bad_state(_metadata, n, target, FAULT_LENGTH, length, &s);
 		for (i = length; i < stream_state_length(&s); i++)
 			EXPECT_EQ(0, s.data[PAYLOAD_AT + i]);
 		free(s.data);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
 	}
-	move_away(self);
+	move_to_sibling_vf(self);
 }
 
 /*
- * The state outgrows what QUERY_DATA_SIZE said, and so the host's memory for it.
- * The IOMMU keeps it from what lies beyond.
+ * The controller writes more bytes than QUERY_DATA_SIZE reported, past the end of
+ * the host's buffer. The IOMMU blocks the excess.
  */
-TEST_F(failure, long_on_save)
+TEST_F(failure, too_long_on_save)
 {
 	static const __u32 lengths[] = { PAGE, 2 * PAGE };
 	struct nvme *n = &self->n;
@@ -364,23 +372,23 @@ TEST_F(failure, long_on_save)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
-		lose_state(_metadata, n, &self->sibling.vf, VF_FAULT_LENGTH,
-			   lengths[i], &s);
+		save_bad_state(_metadata, n, &self->sibling.vf, FAULT_LENGTH,
+			       lengths[i], &s);
 		EXPECT_GT(PAGE, stream_state_length(&s));
 		free(s.data);
 	}
-	move_away(self);
+	move_to_sibling_vf(self);
 }
 
-/* Here the source still has a good copy, and the guest goes on with it. */
-TEST_F(failure, spoiled_on_load)
+/* The source keeps a good copy of the state, so a failed load loses nothing. */
+TEST_F(failure, damaged_on_load)
 {
 	static const struct {
-		enum vf_fault	fault;
+		enum fault_kind	fault;
 		__u32		value;
 	} faults[] = {
-		{ VF_FAULT_DAMAGE, 0 }, { VF_FAULT_DAMAGE, 100 },
-		{ VF_FAULT_LENGTH, 0 }, { VF_FAULT_LENGTH, 100 },
+		{ FAULT_DAMAGE, 0 }, { FAULT_DAMAGE, 100 },
+		{ FAULT_LENGTH, 0 }, { FAULT_LENGTH, 100 },
 	};
 	struct vf *target = &self->sibling.vf;
 	struct nvme *n = &self->n;
@@ -391,11 +399,11 @@ TEST_F(failure, spoiled_on_load)
 	for (i = 0; i < ARRAY_SIZE(faults); i++) {
 		io_submit(n, n->queue->next, 3);
 		nvme_ring(n, n->queue->next);
-		ASSERT_TRUE(vf_fault_once(target->bdf, VF_LOAD, faults[i].fault,
-					  faults[i].value));
+		ASSERT_TRUE(fault_set_once(target->bdf, COMMAND_LOAD, faults[i].fault,
+					   faults[i].value));
 		guest_suspend(n);
 		guest_save(n, &s);
-		vf_go(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+		vf_enter_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
 		EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
 		close(fd);
 		free(s.data);
@@ -405,9 +413,9 @@ TEST_F(failure, spoiled_on_load)
 		io_wait(n);
 		io_check(n);
 
-		/* Or it has to try twice. */
-		ASSERT_TRUE(vf_fault_once(n->vf->bdf, VF_LOAD, faults[i].fault,
-					  faults[i].value));
+		/* LOAD_DATA fails on the source, too; a second attempt works. */
+		ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_LOAD, faults[i].fault,
+					   faults[i].value));
 		guest_suspend(n);
 		guest_save(n, &s);
 		free(s.data);
@@ -418,68 +426,96 @@ TEST_F(failure, spoiled_on_load)
 					  NULL));
 		io_check(n);
 	}
-	move_away(self);
+	move_to_sibling_vf(self);
 }
 
-/* It takes a while, for which nobody else has to wait, and then it works. */
-TEST_F(failure, slow)
+/* A slow command works, and does not delay the sibling. */
+TEST_F(failure, slow_command)
 {
 	struct nvme *n = &self->n;
 	long long begin;
-	struct trip t;
+	struct attempt t;
 	unsigned int i;
 
 	sibling_start(&self->sibling);
-	for (i = 0; i < ARRAY_SIZE(ways); i++) {
-		trip_begin(&t, &ways[i], n);
-		ASSERT_TRUE(vf_fault_once(n->vf->bdf, ways[i].command,
-					  VF_FAULT_DELAY, 200));
+	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
+		attempt_begin(&t, &transitions[i], n);
+		ASSERT_TRUE(fault_set_once(n->vf->bdf, transitions[i].command,
+					   FAULT_DELAY, 200));
 		begin = now_ms();
-		EXPECT_EQ(0, trip_go(&t));
+		EXPECT_EQ(0, attempt_run(&t));
 		EXPECT_LE(199, now_ms() - begin);
-		EXPECT_EQ(ways[i].to, vf_get_state(n->vf));
+		EXPECT_EQ(transitions[i].to, vf_get_state(n->vf));
 		EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING,
 					  NULL));
-		trip_end(&t);
+		attempt_end(&t);
 		io_wait(n);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
-			TH_LOG("%s from state %u to %u", ways[i].name,
-			       ways[i].from, ways[i].to);
+			TH_LOG("%s from state %u to %u", transitions[i].name,
+			       transitions[i].from, transitions[i].to);
 	}
 	io_check(n);
-	sibling_is_well(_metadata, &self->sibling);
-	move_away(self);
+	expect_sibling_unaffected(_metadata, &self->sibling);
+	move_to_sibling_vf(self);
 }
 
-/* While the controller is at it, something happens. */
-static bool fault_midway(struct vf *vf, const struct way *way, enum vf_fault fault,
-			 __u32 value)
+/* Begin an attempt during whose command the fault occurs. */
+static void attempt_begin_fault(struct __test_metadata *_metadata, struct attempt *t,
+				const struct transition *transition, struct nvme *n,
+				enum fault_kind fault, __u32 value)
 {
-	return vf_fault_once(vf->bdf, way->command, VF_FAULT_DELAY, 20) &&
-	       vf_fault_once(vf->bdf, way->command, fault, value);
+	const char *bdf = n->vf->bdf;
+
+	attempt_begin(t, transition, n);
+	ASSERT_TRUE(fault_set_once(bdf, transition->command, FAULT_DELAY, 20));
+	ASSERT_TRUE(fault_set_once(bdf, transition->command, fault, value));
 }
 
-/* The VF has a fatal error. Its owner resets it, or the guest does. */
+/* Run an attempt during whose command the VF fails. */
+static void attempt_fail(struct __test_metadata *_metadata, struct attempt *t,
+			 const struct transition *transition, struct nvme *n,
+			 enum fault_kind fault, __u32 value)
+{
+	attempt_begin_fault(_metadata, t, transition, n, fault, value);
+	EXPECT_EQ(-EIO, attempt_run(t));
+	EXPECT_EQ(attempt_state_on_failure(t), vf_get_state(n->vf));
+}
+
+/* End an attempt after a reset of the VF: the guest works and can migrate. */
+static void attempt_end_reset(struct __test_metadata *_metadata, struct attempt *t)
+{
+	struct nvme *n = t->n;
+	struct stream s;
+
+	attempt_end(t);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
+	guest_restart(n);
+	guest_suspend(n);
+	guest_save(n, &s);
+	free(s.data);
+	guest_roll_back(n);
+	ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+		TH_LOG("%s from state %u to %u", t->transition->name,
+		       t->transition->from, t->transition->to);
+}
+
+/* The VF has a fatal error. The user or the guest resets the VF. */
 TEST_F(failure, vf_fails)
 {
 	struct nvme *n = &self->n;
 	struct vf *vf = &self->vf;
-	struct stream s;
+	struct attempt t;
 	unsigned int i;
-	struct trip t;
 
 	sibling_start(&self->sibling);
-	for (i = 0; i < ARRAY_SIZE(ways); i++) {
-		trip_begin(&t, &ways[i], n);
-		ASSERT_TRUE(fault_midway(vf, &ways[i], VF_FAULT_FAIL, 1));
-		EXPECT_EQ(-EIO, trip_go(&t));
-		EXPECT_EQ(trip_state(&t), vf_get_state(vf));
+	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
+		attempt_fail(_metadata, &t, &transitions[i], n, FAULT_FAIL, 1);
 		EXPECT_EQ(NVME_CSTS_CFS,
 			  nvme_read32(n, NVME_CSTS) & NVME_CSTS_CFS);
-		EXPECT_EQ(runs(ways[i].from) ||
-			  ways[i].from == VFIO_DEVICE_STATE_RESUMING ? 0 : -EIO,
-			  trip_recover(&t));
-		if (runs(ways[i].from)) {
+		EXPECT_EQ(runs(transitions[i].from) ||
+			  transitions[i].from == VFIO_DEVICE_STATE_RESUMING ? 0 : -EIO,
+			  attempt_recover(&t));
+		if (runs(transitions[i].from)) {
 			EXPECT_EQ(-EIO, vf_mig_data_size(vf));
 			EXPECT_EQ(-EIO, vf_set_state(vf,
 						     VFIO_DEVICE_STATE_RUNNING_P2P,
@@ -487,60 +523,39 @@ TEST_F(failure, vf_fails)
 		} else {
 			vf_reset(vf);
 		}
-		trip_end(&t);
-		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
-		guest_restart(n);
-		guest_suspend(n);
-		guest_save(n, &s);
-		free(s.data);
-		guest_roll_back(n);
-		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
-			TH_LOG("%s from state %u to %u", ways[i].name,
-			       ways[i].from, ways[i].to);
+		attempt_end_reset(_metadata, &t);
 	}
-	sibling_is_well(_metadata, &self->sibling);
-	move_away(self);
+	expect_sibling_unaffected(_metadata, &self->sibling);
+	move_to_sibling_vf(self);
 }
 
-/* The administrator takes the VF offline just then. */
+/* The administrator takes the VF offline during the command. */
 TEST_F(failure, vf_offline)
 {
 	struct nvme *n = &self->n;
 	struct vf *vf = &self->vf;
-	struct stream s;
+	struct attempt t;
 	unsigned int i;
-	struct trip t;
 
 	sibling_start(&self->sibling);
-	for (i = 0; i < ARRAY_SIZE(ways); i++) {
-		trip_begin(&t, &ways[i], n);
-		ASSERT_TRUE(fault_midway(vf, &ways[i], VF_FAULT_OFFLINE, 0));
-		EXPECT_EQ(-EIO, trip_go(&t));
-		EXPECT_EQ(trip_state(&t), vf_get_state(vf));
-		EXPECT_EQ(runs(ways[i].from) ? 0 : -EIO, trip_recover(&t));
+	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
+		attempt_fail(_metadata, &t, &transitions[i], n, FAULT_OFFLINE, 0);
+		EXPECT_EQ(runs(transitions[i].from) ? 0 : -EIO, attempt_recover(&t));
 		vf_reset(vf);
-		trip_end(&t);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
 		EXPECT_EQ(-EIO, vf_mig_data_size(vf));
 
-		pf_bring_back(&self->pf);
+		pf_restore_vfs(&self->pf);
 		vf_reset(vf);
-		guest_restart(n);
-		guest_suspend(n);
-		guest_save(n, &s);
-		free(s.data);
-		guest_roll_back(n);
-		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
-			TH_LOG("%s from state %u to %u", ways[i].name,
-			       ways[i].from, ways[i].to);
+		attempt_end_reset(_metadata, &t);
 	}
-	sibling_is_well(_metadata, &self->sibling);
-	move_away(self);
+	expect_sibling_unaffected(_metadata, &self->sibling);
+	move_to_sibling_vf(self);
 }
 
 /*
- * The PF has a fatal error. Nobody is told, so nvme finds out when the command
- * has taken too long; its reset takes all VFs down.
+ * The PF has a fatal error. The nvme driver detects the error when the command
+ * times out; its reset of the PF takes all VFs offline.
  */
 TEST_F(failure, pf_fails)
 {
@@ -549,57 +564,56 @@ TEST_F(failure, pf_fails)
 	long long begin, longest = 0;
 	unsigned int i, state;
 	char text[64];
-	struct trip t;
+	struct attempt t;
 	int ret;
 
 	pf_set_timeout(&self->pf, 1);
-	for (i = 0; i < EACH_FATE; i++) {
-		trip_begin(&t, &ways[i], n);
+	for (i = 0; i < EACH_OUTCOME; i++) {
 		sibling_start(&self->sibling);
-		ASSERT_TRUE(fault_midway(vf, &ways[i], VF_FAULT_FAIL, 0));
+		attempt_begin_fault(_metadata, &t, &transitions[i], n,
+				    FAULT_FAIL, 0);
 		log_open();
-		begin = ran_ms();
-		EXPECT_EQ(-ECANCELED, trip_go(&t));
+		begin = running_ms();
+		EXPECT_EQ(-ECANCELED, attempt_run(&t));
 		pf_await_live(&self->pf);
-		begin = ran_ms() - begin;
+		begin = running_ms() - begin;
 		longest = begin > longest ? begin : longest;
 
 		EXPECT_TRUE(log_has("controller is down; will reset"));
 		snprintf(text, sizeof(text), "%s: %s failed: ", vf->bdf,
-			 ways[i].name);
+			 transitions[i].name);
 		EXPECT_TRUE(log_has(text));
 
 		state = vf_get_state(vf);
 		ret = vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
-		if (ways[i].command == VF_QUERY) {
+		if (transitions[i].command == COMMAND_QUERY) {
 			EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, state);
 			EXPECT_EQ(0, ret);
 		} else {
-			/* It is found out by the next who wants something. */
-			EXPECT_EQ(ways[i].command == VF_SAVE ||
-				  ways[i].from == VFIO_DEVICE_STATE_RESUMING ?
-				  trip_state(&t) : VFIO_DEVICE_STATE_ERROR, state);
+			/* The next transition detects the reset. */
+			EXPECT_EQ(transitions[i].command == COMMAND_SAVE ||
+				  transitions[i].from == VFIO_DEVICE_STATE_RESUMING ?
+				  attempt_state_on_failure(&t) : VFIO_DEVICE_STATE_ERROR, state);
 			EXPECT_EQ(state == VFIO_DEVICE_STATE_ERROR ?
 				  -EINVAL : -ENODEV, ret);
 			EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(vf));
 		}
-		trip_end(&t);
+		attempt_end(&t);
 
 		sibling_stop(&self->sibling);
 		EXPECT_TRUE(self->sibling.lost);
-		pf_bring_back(&self->pf);
+		pf_restore_vfs(&self->pf);
 		vf_reset(vf);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
 		guest_restart(n);
 		guest_restart(&self->sibling.n);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
-			TH_LOG("%s from state %u to %u", ways[i].name,
-			       ways[i].from, ways[i].to);
+			TH_LOG("%s from state %u to %u", transitions[i].name,
+			       transitions[i].from, transitions[i].to);
 	}
-	TH_LOG("the PF runs again %lld ms after the command at the latest",
-	       longest);
+	TH_LOG("longest time from command to live PF: %lld ms", longest);
 	EXPECT_GT(1000 * BOUND, longest);
-	move_away(self);
+	move_to_sibling_vf(self);
 }
 
 TEST_HARNESS_MAIN

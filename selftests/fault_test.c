@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Controllers that are slow, or say what does not fit: the device model is asked
- * to be one (vf_fault()). Whatever it does, the guest goes on with its data.
+ * Test controllers that are slow or report bad sizes. The device model injects
+ * these faults (fault_set()). The guest must continue without loss of data.
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
+#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/point.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
-/* How slow: much more than all else takes, even on a machine that is busy. */
+/* The delay of slow commands: it must dominate all else, even on a busy machine. */
 #define SLOW_MS		1000
 
 FIXTURE(fault)
@@ -26,15 +34,17 @@ static void no_faults(void)
 	unsigned int i;
 
 	for (i = 0; vf_bdf(i); i++)
-		vf_no_faults(vf_bdf(i));
+		fault_clear_all(vf_bdf(i));
 }
 
 FIXTURE_SETUP(fault)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
 	guest_open(&self->n, self->vf, 2, VF_ANY);
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 	io_check(&self->n);
@@ -45,9 +55,10 @@ FIXTURE_TEARDOWN(fault)
 	no_faults();
 	vf_close(&self->vf[0]);
 	vf_close(&self->vf[1]);
+	trace_close();
 }
 
-/* What the IDENTITY record promises, and what the STATE record has. */
+/* Read the state sizes from the IDENTITY record and from the STATE record. */
 static void sizes_in(const struct stream *s, __u64 *promised, __u64 *sent)
 {
 	const struct nvmevf_identity *identity = (void *)s->data + IDENTITY_AT;
@@ -56,7 +67,7 @@ static void sizes_in(const struct stream *s, __u64 *promised, __u64 *sent)
 	*sent = stream_state_length(s);
 }
 
-/* An estimate for a running VF may be wrong; what counts is the suspended one. */
+/* The size of a running VF is an estimate; the size of a suspended VF is exact. */
 TEST_F(fault, query_is_an_estimate)
 {
 	static const __u32 estimates[] = { 1, 999, 4096, 100000 };
@@ -69,8 +80,8 @@ TEST_F(fault, query_is_an_estimate)
 
 	for (i = 0; i < ARRAY_SIZE(estimates); i++) {
 		from = n->vf;
-		ASSERT_TRUE(vf_fault(from->bdf, VF_QUERY, VF_FAULT_SIZE,
-				     estimates[i]));
+		ASSERT_TRUE(fault_set(from->bdf, COMMAND_QUERY, FAULT_SIZE,
+				      estimates[i]));
 		ASSERT_EQ(0, vf_set_state(from, VFIO_DEVICE_STATE_PRE_COPY,
 					  &fd));
 		io_submit(n, n->queue[0].next, 5);
@@ -95,7 +106,7 @@ TEST_F(fault, query_is_an_estimate)
 	}
 }
 
-/* The state grows while the VF is being suspended, and the other VF takes it. */
+/* The state grows during SUSPEND. The other VF loads the larger state. */
 TEST_F(fault, state_grows)
 {
 	struct nvme *n = &self->n;
@@ -103,7 +114,7 @@ TEST_F(fault, state_grows)
 	struct stream s;
 	struct vf *from = n->vf;
 
-	ASSERT_TRUE(vf_fault(from->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, 77777));
+	ASSERT_TRUE(fault_set(from->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, 77777));
 	guest_suspend(n);
 	guest_save(n, &s);
 	sizes_in(&s, &promised, &sent);
@@ -122,7 +133,7 @@ static const struct bad_size bad_sizes[] = {
 	{ 0, -EIO }, { 64U << 20, -E2BIG }, { ~0U, -E2BIG },
 };
 
-/* It is told before the VM stops, and the VF does not notice. */
+/* The driver refuses a bad size before the VM stops; the guest's I/O continues. */
 TEST_F(fault, bad_size_while_running)
 {
 	struct nvme *n = &self->n;
@@ -132,11 +143,11 @@ TEST_F(fault, bad_size_while_running)
 
 	for (i = 0; i < ARRAY_SIZE(bad_sizes); i++) {
 		bad = &bad_sizes[i];
-		ASSERT_TRUE(vf_fault(n->vf->bdf, VF_QUERY, VF_FAULT_SIZE,
-				     bad->size));
-		/* SUSPEND would not come back from that. */
-		ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_STATUS,
-				     0x6));
+		ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_QUERY, FAULT_SIZE,
+				      bad->size));
+		/* The driver must not send SUSPEND; a SUSPEND would fail. */
+		ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS,
+				      0x6));
 		io_submit(n, n->queue[0].next, 5);
 		EXPECT_EQ(bad->error, vf_mig_data_size(n->vf));
 		EXPECT_EQ(bad->error,
@@ -151,11 +162,11 @@ TEST_F(fault, bad_size_while_running)
 		no_faults();
 		EXPECT_LT(0, vf_mig_data_size(n->vf));
 	}
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
-/* It is told late, and the VF can still go back. */
+/* The driver refuses a bad size after SUSPEND; the VF can still resume. */
 TEST_F(fault, bad_size_while_suspended)
 {
 	struct nvme *n = &self->n;
@@ -165,8 +176,8 @@ TEST_F(fault, bad_size_while_suspended)
 
 	for (i = 0; i < ARRAY_SIZE(bad_sizes); i++) {
 		bad = &bad_sizes[i];
-		ASSERT_TRUE(vf_fault(n->vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE,
-				     bad->size));
+		ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE,
+				      bad->size));
 		io_submit(n, n->queue[0].next, 5);
 		EXPECT_LT(0, vf_mig_data_size(n->vf));
 
@@ -191,40 +202,40 @@ TEST_F(fault, bad_size_while_suspended)
 		io_wait(n);
 		no_faults();
 	}
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
-static int stop_copy(struct vf *vf, enum vf_fault fault, unsigned int value)
+static int stop_copy(struct vf *vf, enum fault_kind fault, unsigned int value)
 {
 	int fd, ret;
 
-	if (!vf_fault(vf->bdf, VF_SAVE, fault, value))
-		die("%s: no fault", vf->bdf);
+	if (!fault_set(vf->bdf, COMMAND_SAVE, fault, value))
+		die("%s: injecting a fault into SAVE_DATA failed", vf->bdf);
 	ret = vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 	if (ret)
-		die("%s: STOP_COPY: %s", vf->bdf, strerror(-ret));
+		die("%s: transition to STOP_COPY failed: %s", vf->bdf, strerror(-ret));
 	return fd;
 }
 
-/* SAVE_DATA takes a while. */
+/* Enter STOP_COPY with a SAVE_DATA that takes SLOW_MS. */
 static int slow_stop_copy(struct vf *vf)
 {
-	return stop_copy(vf, VF_FAULT_DELAY, SLOW_MS);
+	return stop_copy(vf, FAULT_DELAY, SLOW_MS);
 }
 
-/* SAVE_DATA ends when go_on() is called, and the next one at once. */
+/* Enter STOP_COPY with a SAVE_DATA that does not end before answer_save(). */
 static int held_stop_copy(struct vf *vf)
 {
-	return stop_copy(vf, VF_FAULT_NEVER, 0);
+	return stop_copy(vf, FAULT_NEVER, 0);
 }
 
-static void go_on(struct vf *vf)
+static void answer_save(struct vf *vf)
 {
-	vf_fault(vf->bdf, VF_SAVE, VF_FAULT_NONE, 0);
+	fault_set(vf->bdf, COMMAND_SAVE, FAULT_NONE, 0);
 }
 
-/* STOP_COPY does not wait for SAVE_DATA; read() and poll() do. */
+/* The transition to STOP_COPY does not wait for SAVE_DATA; read() and poll() do. */
 TEST_F(fault, slow_save)
 {
 	struct nvme *n = &self->n;
@@ -234,7 +245,7 @@ TEST_F(fault, slow_save)
 	char byte;
 	int i;
 
-	/* Once by poll() and without waiting in read(), once by read(). */
+	/* Wait in poll() first, then in read(). */
 	for (i = 0; i < 2; i++) {
 		from = n->vf;
 		io_submit(n, n->queue[0].next, 5);
@@ -248,15 +259,15 @@ TEST_F(fault, slow_save)
 		EXPECT_EQ(0, poll(&pfd, 1, 0));
 		EXPECT_EQ(VFIO_DEVICE_STATE_STOP_COPY, vf_get_state(from));
 		if (!i) {
-			go_on(from);
+			answer_save(from);
 			EXPECT_EQ(1, poll(&pfd, 1, 1000 * PATIENCE));
 			EXPECT_EQ(POLLIN, pfd.revents &
 				  (POLLIN | POLLERR | POLLHUP));
 		} else {
 			ASSERT_EQ(0, fcntl(pfd.fd, F_SETFL, 0));
 			if (!must(fork())) {
-				point_await_reader();
-				go_on(from);
+				await_sleep(getppid(), SYS_read, pfd.fd);
+				answer_save(from);
 				_exit(0);
 			}
 		}
@@ -276,7 +287,7 @@ static void ignore(int signal)
 {
 }
 
-/* Who waits for the state can be interrupted, and goes on waiting later. */
+/* A signal interrupts a read() that waits for the state; a later read() works. */
 TEST_F(fault, interrupted_read)
 {
 	struct sigaction action = { .sa_handler = ignore };
@@ -290,20 +301,20 @@ TEST_F(fault, interrupted_read)
 	fd = held_stop_copy(n->vf);
 	pid = must(fork());
 	if (!pid) {
-		point_await_reader();
+		await_sleep(getppid(), SYS_read, fd);
 		must(kill(getppid(), SIGUSR1));
 		_exit(0);
 	}
 	EXPECT_EQ(-1, read(fd, &byte, 1));
 	EXPECT_EQ(EINTR, errno);
 	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
-	go_on(n->vf);
+	answer_save(n->vf);
 	EXPECT_EQ(0, stream_read(&s, fd, 4096));
 	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	io_check(n);
 }
 
-/* The migration is called off while the controller saves. */
+/* The user cancels the migration during SAVE_DATA. */
 TEST_F(fault, roll_back_while_saving)
 {
 	static const unsigned int states[] = {
@@ -323,7 +334,7 @@ TEST_F(fault, roll_back_while_saving)
 		EXPECT_EQ(-1, read(fd, &byte, 1));
 		EXPECT_EQ(ENODEV, errno);
 
-		/* What was saved is served again, and at once. */
+		/* A second STOP_COPY has the saved state immediately. */
 		if (states[i] == VFIO_DEVICE_STATE_STOP) {
 			ASSERT_EQ(0, vf_set_state(n->vf,
 						  VFIO_DEVICE_STATE_STOP_COPY,
@@ -340,12 +351,12 @@ TEST_F(fault, roll_back_while_saving)
 		io_check(n);
 	}
 	no_faults();
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
-/* ... and it fails after that. */
-TEST_F(fault, late_failure)
+/* SAVE_DATA fails after the transition to STOP_COPY succeeded. */
+TEST_F(fault, save_fails_late)
 {
 	struct nvme *n = &self->n;
 	struct pollfd pfd = { .events = POLLIN };
@@ -353,7 +364,7 @@ TEST_F(fault, late_failure)
 
 	io_submit(n, n->queue[0].next, 5);
 	nvme_ring(n, n->queue[0].next);
-	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SAVE, VF_FAULT_STATUS, 0x6));
+	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SAVE, FAULT_STATUS, 0x6));
 	pfd.fd = slow_stop_copy(n->vf);
 	EXPECT_EQ(1, poll(&pfd, 1, 1000 * PATIENCE));
 	EXPECT_EQ(-1, read(pfd.fd, &byte, 1));
@@ -364,41 +375,45 @@ TEST_F(fault, late_failure)
 	io_wait(n);
 	io_check(n);
 	no_faults();
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
-/* Nothing that arrives late hits the next life of the VF. */
+/* End a migration during SAVE_DATA: read() of the data_fd must fail. */
+static void end_while_saving(struct __test_metadata *_metadata, struct vf *vf,
+			     void (*end)(struct vf *vf), int *fd)
+{
+	char byte;
+
+	*fd = slow_stop_copy(vf);
+	end(vf);
+	EXPECT_EQ(-1, read(*fd, &byte, 1));
+	EXPECT_EQ(ENODEV, errno);
+}
+
+/* A SAVE_DATA that ends after a reset must not affect the VF. */
 TEST_F(fault, reset_while_saving)
 {
 	struct nvme *n = &self->n;
-	char byte;
 	int fd;
 
-	fd = slow_stop_copy(n->vf);
-	vf_reset(n->vf);
-	EXPECT_EQ(-1, read(fd, &byte, 1));
-	EXPECT_EQ(ENODEV, errno);
-	/* The guest need not wait for what went before. */
+	end_while_saving(_metadata, n->vf, vf_reset, &fd);
+	/* The guest need not wait for the end of SAVE_DATA. */
 	guest_restart(n);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
 	close(fd);
 	io_check(n);
 	no_faults();
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
 TEST_F(fault, close_while_saving)
 {
 	struct nvme *n = &self->n;
-	char byte;
 	int fd;
 
-	fd = slow_stop_copy(n->vf);
-	vf_close(n->vf);
-	EXPECT_EQ(-1, read(fd, &byte, 1));
-	EXPECT_EQ(ENODEV, errno);
+	end_while_saving(_metadata, n->vf, vf_close, &fd);
 	close(fd);
 	no_faults();
 	vf_open(n->vf, vf_bdf(0), VF_ANY, n->mem, GUEST_MEM);
@@ -406,18 +421,18 @@ TEST_F(fault, close_while_saving)
 	guest_restart(n);
 }
 
-/* The controller suspends a VF that was reset meanwhile: it must run. */
+/* A VF that was reset during SUSPEND must run when SUSPEND ends. */
 TEST_F(fault, reset_while_suspending)
 {
 	struct nvme *n = &self->n;
 	int status;
 	pid_t pid;
 
-	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_NEVER, 0));
+	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_NEVER, 0));
 	pid = must(fork());
 	if (!pid)
 		_exit(-vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
-	point_await(VF_SUSPEND, 1);
+	point_await_commands(COMMAND_SUSPEND, 1);
 	vf_reset(n->vf);
 	no_faults();
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -425,7 +440,7 @@ TEST_F(fault, reset_while_suspending)
 	EXPECT_EQ(EAGAIN, WEXITSTATUS(status));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
 	guest_restart(n);
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
@@ -437,12 +452,13 @@ static void run_again(struct vf *vf, const int *fd, int count)
 		close(fd[i]);
 		ret = vf_set_state(&vf[i], VFIO_DEVICE_STATE_RUNNING, NULL);
 		if (ret)
-			die("%s: RUNNING: %s", vf[i].bdf, strerror(-ret));
+			die("%s: transition to RUNNING failed: %s", vf[i].bdf,
+			    strerror(-ret));
 	}
 }
 
-/* Several VFs of a VM save at the same time, so that the VM waits for one. */
-TEST_F(fault, side_by_side)
+/* Several VFs of a VM save concurrently, so the downtime is that of one. */
+TEST_F(fault, concurrent_saves)
 {
 	struct vf vf[4];
 	int fd[4], count = 0, pass, i;
@@ -457,7 +473,7 @@ TEST_F(fault, side_by_side)
 		count++;
 	}
 
-	/* First one after the other, then at once. */
+	/* Save one VF after the other, then all concurrently. */
 	for (pass = 0; pass < 2; pass++) {
 		begin = now_ms();
 		for (i = 0; i < count; i++) {
@@ -471,17 +487,17 @@ TEST_F(fault, side_by_side)
 		took[pass] = now_ms() - begin;
 		run_again(vf, fd, count);
 	}
-	TH_LOG("%d VFs, %d ms each: one by one %lld ms, at once %lld ms, entered after %lld ms",
+	TH_LOG("%d VFs, %d ms each: serial %lld ms, concurrent %lld ms, entered after %lld ms",
 	       count, SLOW_MS, took[0], took[1], entered);
 	EXPECT_LE(count * (SLOW_MS - 1), took[0]);
 	EXPECT_LE(SLOW_MS - 1, took[1]);
 
-	/* That took as long as one, if all commands were there at the same time. */
+	/* All SAVE_DATA commands must be in progress concurrently. */
 	for (i = 0; i < count; i++)
 		fd[i] = held_stop_copy(&vf[i]);
-	point_await(VF_SAVE, count);
+	point_await_commands(COMMAND_SAVE, count);
 	for (i = 0; i < count; i++)
-		go_on(&vf[i]);
+		answer_save(&vf[i]);
 	for (i = 0; i < count; i++)
 		EXPECT_EQ(0, stream_read(&s, fd[i], 4096));
 	run_again(vf, fd, count);

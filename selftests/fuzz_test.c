@@ -14,22 +14,23 @@
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
-#include "fuzz.h"
-#include "nvme.h"
+#include "lib/fault.h"
+#include "lib/fuzz.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/model.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define NORMAL_STEPS	5000
 
-#define STATES		(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
 #define VFS		2
 
-/* PRE_COPY has what comes before the state's record. */
-#define INITIAL		STATE_AT
-#define STREAM_MAX	(1U << 20)
-
-enum command { QUERY, SUSPEND, RESUME, SAVE, LOAD, COMMANDS };
-
-static const enum vf_command opcodes[COMMANDS] = {
-	VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+static const enum fault_command opcodes[COMMANDS] = {
+	COMMAND_QUERY, COMMAND_SUSPEND, COMMAND_RESUME, COMMAND_SAVE, COMMAND_LOAD,
 };
 
 /* A whole stream. */
@@ -37,42 +38,6 @@ struct saved {
 	unsigned char	*data;
 	size_t		len;
 	__u64		life;	/* see struct model */
-};
-
-enum phase { PRECOPY, SAVING, SAVED, WRITING, LOADED };
-
-/* The stream of a VF in a state that has one. */
-struct data {
-	bool		there, fresh;
-	int		fd;		/* -1 when it was closed */
-	enum phase	phase;
-	int		error;		/* that all calls give */
-	bool		unsure;		/* a PF reset may have hit SAVE_DATA */
-	unsigned char	*data;
-	size_t		pos;
-	size_t		len;		/* reading: not known before PAYLOAD_AT */
-	size_t		most;		/* bytes at a time */
-	/* writing: */
-	size_t		good;		/* so many bytes of it are */
-	bool		damaged;	/* and then there is not the end */
-	__u64		life;
-};
-
-/* A VF, and what it ought to be. */
-struct model {
-	struct vf	vf;
-	unsigned int	state;
-	struct data	data;
-	bool		kept;		/* the driver has a saved state */
-	bool		suspended, online;
-	bool		stale;		/* the PF was reset since it was suspended */
-	/*
-	 * Whose queues are in it: 0 nobody's. The guest begins a new life each
-	 * time that it is resumed; with an older one it must never run again.
-	 */
-	__u64		life;
-	int		fault[COMMANDS];	/* -errno that it leads to */
-	int		size_fault[2];		/* running, suspended */
 };
 
 static struct {
@@ -83,7 +48,7 @@ static struct {
 	struct model	*home, *last;	/* where the guest runs, or ran */
 	__u64		life, lives;	/* the guest's, 0: it is dead */
 	struct pf	pf;
-	bool		pf_bound;
+	struct model_pf	model_pf;
 	struct saved	saved[4];
 	struct {
 		int	fd;
@@ -93,7 +58,7 @@ static struct {
 	bool		failed;		/* the step */
 	char		log[24][160];
 	unsigned long	moves, starts, ios;
-	unsigned long	faults[VF_FAULT_SIZE_IDLE + 1];
+	unsigned long	faults[FAULT_SIZE_IDLE + 1];
 } fuzz;
 
 /* What the step is doing, for those who must find out what went wrong. */
@@ -148,244 +113,6 @@ static long result(long ret)
 	return ret < 0 ? -errno : ret;
 }
 
-static bool is_running(unsigned int state)
-{
-	return state == VFIO_DEVICE_STATE_RUNNING ||
-	       state == VFIO_DEVICE_STATE_PRE_COPY;
-}
-
-/*
- * The controller
- */
-
-static int command(struct model *v, enum command c)
-{
-	if (!fuzz.pf_bound)
-		return -ENODEV;
-	if (!v->online)
-		return -EIO;
-	if (v->fault[c])
-		return v->fault[c];
-
-	switch (c) {
-	case SUSPEND:
-		v->suspended = true;
-		return 0;
-	case RESUME:
-		if (!v->suspended)
-			return -EIO;
-		v->suspended = false;
-		return 0;
-	case SAVE:
-	case LOAD:
-		return v->suspended ? 0 : -EIO;
-	default:
-		return 0;
-	}
-}
-
-/* A reset of the function, whoever does it. */
-static void lose_guest(void);
-
-static void lose_content(struct model *v)
-{
-	v->suspended = false;
-	v->life = 0;
-	if (fuzz.home == v)
-		lose_guest();
-}
-
-/*
- * The driver
- */
-
-static void kill_data(struct model *v)
-{
-	struct data *d = &v->data;
-	unsigned int i;
-
-	if (!d->there)
-		return;
-	d->there = false;
-	free(d->data);
-	if (d->fd < 0)
-		return;
-	i = below(ARRAY_SIZE(fuzz.dead));
-	if (fuzz.dead[i].fd >= 0)
-		close(fuzz.dead[i].fd);
-	fuzz.dead[i].fd = d->fd;
-	fuzz.dead[i].write = d->phase >= WRITING;
-}
-
-static void open_data(struct model *v, enum phase phase)
-{
-	static const size_t sizes[] = { 256, 4096, STREAM_MAX, STREAM_MAX };
-
-	v->data = (struct data){
-		.there = true,
-		.fresh = true,
-		.fd = -1,
-		.phase = phase,
-		.data = malloc(STREAM_MAX),
-		.most = sizes[below(ARRAY_SIZE(sizes))],
-	};
-}
-
-static int query(struct model *v)
-{
-	int fault, ret;
-
-	if (v->kept)
-		return 0;
-	ret = command(v, QUERY);
-	fault = v->size_fault[v->suspended];
-	if (!ret && fault)
-		ret = fault > 0 ? 0 : fault;
-	return ret;
-}
-
-static void save(struct model *v)
-{
-	struct data *d = &v->data;
-
-	d->life = v->life;
-	if (v->kept) {
-		v->kept = false;
-		d->phase = SAVED;
-		return;
-	}
-	d->error = command(v, SAVE);
-	d->phase = SAVING;
-}
-
-#define ARC(cur, new) \
-	(VFIO_DEVICE_STATE_##cur * STATES + VFIO_DEVICE_STATE_##new)
-
-static int arc(struct model *v, unsigned int next)
-{
-	struct data *d = &v->data;
-	int ret = 0;
-
-	switch (v->state * STATES + next) {
-	case ARC(RUNNING, RUNNING_P2P):
-	case ARC(PRE_COPY, PRE_COPY_P2P):
-		ret = command(v, SUSPEND);
-		if (!ret)
-			v->stale = false;
-		break;
-	case ARC(RUNNING_P2P, RUNNING):
-	case ARC(PRE_COPY_P2P, PRE_COPY):
-		if (v->kept)
-			ret = command(v, LOAD);
-		if (ret)
-			break;
-		v->kept = false;
-		ret = command(v, RESUME);
-		break;
-	case ARC(RUNNING, PRE_COPY):
-	case ARC(RUNNING_P2P, PRE_COPY_P2P):
-		ret = query(v);
-		if (!ret)
-			open_data(v, PRECOPY);
-		break;
-	case ARC(PRE_COPY_P2P, STOP_COPY):
-		ret = query(v);
-		if (!ret)
-			save(v);
-		break;
-	case ARC(STOP, STOP_COPY):
-		ret = query(v);
-		if (ret)
-			break;
-		open_data(v, PRECOPY);
-		save(v);
-		break;
-	case ARC(STOP_COPY, STOP):
-		v->kept = !d->error;
-		kill_data(v);
-		break;
-	case ARC(PRE_COPY, RUNNING):
-	case ARC(PRE_COPY_P2P, RUNNING_P2P):
-		kill_data(v);
-		break;
-	case ARC(STOP, RESUMING):
-		v->kept = false;
-		open_data(v, WRITING);
-		break;
-	case ARC(RESUMING, STOP):
-		ret = d->error ?: d->phase == LOADED ? 0 : -EINVAL;
-		if (!ret)
-			kill_data(v);
-		break;
-	}
-	return ret;
-}
-
-/* From one of the states (not ERROR) towards another, as the uAPI has it. */
-static const unsigned char ways[STATES][STATES] = {
-#define WAY(stop, running, stop_copy, resuming, p2p, pre_copy, pre_copy_p2p) { \
-	[VFIO_DEVICE_STATE_STOP] = VFIO_DEVICE_STATE_##stop,		\
-	[VFIO_DEVICE_STATE_RUNNING] = VFIO_DEVICE_STATE_##running,	\
-	[VFIO_DEVICE_STATE_STOP_COPY] = VFIO_DEVICE_STATE_##stop_copy,	\
-	[VFIO_DEVICE_STATE_RESUMING] = VFIO_DEVICE_STATE_##resuming,	\
-	[VFIO_DEVICE_STATE_RUNNING_P2P] = VFIO_DEVICE_STATE_##p2p,	\
-	[VFIO_DEVICE_STATE_PRE_COPY] = VFIO_DEVICE_STATE_##pre_copy,	\
-	[VFIO_DEVICE_STATE_PRE_COPY_P2P] = VFIO_DEVICE_STATE_##pre_copy_p2p }
-	[VFIO_DEVICE_STATE_RUNNING] =
-		WAY(RUNNING_P2P, RUNNING, RUNNING_P2P, RUNNING_P2P, RUNNING_P2P,
-		    PRE_COPY, RUNNING_P2P),
-	[VFIO_DEVICE_STATE_RUNNING_P2P] =
-		WAY(STOP, RUNNING, STOP, STOP, RUNNING_P2P, RUNNING,
-		    PRE_COPY_P2P),
-	[VFIO_DEVICE_STATE_STOP] =
-		WAY(STOP, RUNNING_P2P, STOP_COPY, RESUMING, RUNNING_P2P,
-		    RUNNING_P2P, RUNNING_P2P),
-	[VFIO_DEVICE_STATE_PRE_COPY] =
-		WAY(RUNNING, RUNNING, PRE_COPY_P2P, RUNNING, RUNNING, PRE_COPY,
-		    PRE_COPY_P2P),
-	[VFIO_DEVICE_STATE_PRE_COPY_P2P] =
-		WAY(RUNNING_P2P, RUNNING_P2P, STOP_COPY, RUNNING_P2P,
-		    RUNNING_P2P, PRE_COPY, PRE_COPY_P2P),
-	[VFIO_DEVICE_STATE_STOP_COPY] =
-		WAY(STOP, STOP, STOP_COPY, STOP, STOP, ERROR, ERROR),
-	[VFIO_DEVICE_STATE_RESUMING] =
-		WAY(STOP, STOP, STOP, RESUMING, STOP, STOP, STOP),
-};
-
-static int go(struct model *v, unsigned int target)
-{
-	unsigned int next;
-	int ret;
-
-	while (v->state != target) {
-		if (v->state == VFIO_DEVICE_STATE_ERROR || target >= STATES)
-			return -EINVAL;
-		next = ways[v->state][target];
-		if (next == VFIO_DEVICE_STATE_ERROR)
-			return -EINVAL;
-
-		if ((v->stale || !fuzz.pf_bound) && !is_running(v->state)) {
-			kill_data(v);
-			v->kept = false;
-			v->state = VFIO_DEVICE_STATE_ERROR;
-			return -ENODEV;
-		}
-		ret = arc(v, next);
-		if (ret)
-			return ret;
-		v->state = next;
-	}
-	return 0;
-}
-
-static void model_reset(struct model *v)
-{
-	kill_data(v);
-	v->kept = false;
-	v->state = VFIO_DEVICE_STATE_RUNNING;
-	lose_content(v);
-}
-
 /*
  * The guest
  */
@@ -423,7 +150,24 @@ static void lose_guest(void)
 {
 	fuzz.home = NULL;
 	fuzz.life = 0;
-	nvme_lost(&fuzz.n);
+	io_forget_unfinished(&fuzz.n);
+}
+
+static void content_lost(struct model *v)
+{
+	if (fuzz.home == v)
+		lose_guest();
+}
+
+/* Keep some of the data_fds that outlived their streams. */
+static void keep_dead_fd(int fd, bool write_end)
+{
+	unsigned int i = below(ARRAY_SIZE(fuzz.dead));
+
+	if (fuzz.dead[i].fd >= 0)
+		close(fuzz.dead[i].fd);
+	fuzz.dead[i].fd = fd;
+	fuzz.dead[i].write = write_end;
 }
 
 /* With an old life, a guest would overwrite what another one has written. */
@@ -510,12 +254,12 @@ static void go_to(struct model *v, unsigned int target)
 	bool resumes;
 	int fd, ret;
 
-	if (is_running(target) && !may_run(v))
+	if (model_is_running(target) && !may_run(v))
 		target = VFIO_DEVICE_STATE_STOP;
 	note(" from %u to %u", v->state, target);
 
 	v->data.fresh = false;
-	ret = go(v, target);
+	ret = model_enter_state(v, target);
 	resumes = v->life && v->life == fuzz.life && !v->suspended &&
 		  fuzz.home != v;
 	if (resumes)
@@ -536,7 +280,7 @@ static void step_state(struct model *v)
 }
 
 /* A stream was read to its end. */
-static void check_stream(struct data *d)
+static void check_stream(struct model_data *d)
 {
 	struct saved *s = &fuzz.saved[below(ARRAY_SIZE(fuzz.saved))];
 	const struct nvmevf_end *end = (void *)d->data + d->len - sizeof(*end);
@@ -551,21 +295,9 @@ static void check_stream(struct data *d)
 	note(" all");
 }
 
-/* @n bytes are to be read */
-static long model_read(struct data *d, size_t n)
-{
-	size_t end = d->phase == PRECOPY ? INITIAL : d->len;
-
-	if (d->error)
-		return d->error;
-	if (d->phase == PRECOPY && d->pos == end)
-		return -ENOMSG;
-	return n < end - d->pos ? n : end - d->pos;
-}
-
 static void step_read(struct model *v)
 {
-	struct data *d = &v->data;
+	struct model_data *d = &v->data;
 	void *to = one_in(16) ? fuzz.nowhere : d->data + d->pos;
 	bool nonblock = one_in(4);
 	const struct nvmevf_record *state;
@@ -625,7 +357,7 @@ static const struct saved *guest_stream(void)
 }
 
 /* What is to be written: a stream that was read, seldom as it was. */
-static void choose_stream(struct data *d)
+static void choose_stream(struct model_data *d)
 {
 	const struct saved *s = guest_stream() ?:
 				&fuzz.saved[below(ARRAY_SIZE(fuzz.saved))];
@@ -668,7 +400,7 @@ static void choose_stream(struct data *d)
 
 static void step_write(struct model *v)
 {
-	struct data *d = &v->data;
+	struct model_data *d = &v->data;
 	long want, ret;
 	bool end;
 	size_t n;
@@ -696,7 +428,7 @@ static void step_write(struct model *v)
 	} else if (d->phase == LOADED) {
 		want = n ? -EINVAL : 0;
 	} else if (end) {
-		want = command(v, LOAD) ?: (long)n;
+		want = model_command(v, LOAD) ?: (long)n;
 		if (want > 0) {
 			d->phase = LOADED;
 			v->life = d->life;
@@ -717,7 +449,7 @@ static void step_write(struct model *v)
 
 static void step_poll(struct model *v)
 {
-	struct data *d = &v->data;
+	struct model_data *d = &v->data;
 	struct pollfd pfd = { .fd = d->fd, .events = POLLIN | POLLOUT };
 
 	if (!d->there || d->fd < 0)
@@ -735,7 +467,7 @@ static void step_poll(struct model *v)
 static void step_info(struct model *v)
 {
 	struct vfio_precopy_info info = { .argsz = sizeof(info) };
-	struct data *d = &v->data;
+	struct model_data *d = &v->data;
 	int want;
 
 	if (!d->there || d->fd < 0)
@@ -789,7 +521,7 @@ static void step_size(struct model *v)
 
 	/* The answer counts for SAVE_DATA, after which nobody is asked. */
 	settle(v);
-	want = v->state == VFIO_DEVICE_STATE_STOP_COPY ? 0 : query(v);
+	want = v->state == VFIO_DEVICE_STATE_STOP_COPY ? 0 : model_query_size(v);
 	size = vf_mig_data_size(&v->vf);
 	expect(want, size > (long)(PAYLOAD_AT + END_SIZE) ? 0 : size, "size");
 }
@@ -807,18 +539,18 @@ static void step_flr(struct model *v)
 	model_reset(v);
 }
 
-static void lay_fault(struct model *v, enum command c, enum vf_fault kind,
+static void lay_fault(struct model *v, enum model_command c, enum fault_kind kind,
 		      __u32 value)
 {
 	note(" %#x kind %u value %#x", opcodes[c], kind, value);
-	if (!vf_fault(v->vf.bdf, opcodes[c], kind, value))
+	if (!fault_set(v->vf.bdf, opcodes[c], kind, value))
 		die("the fault was not taken");
 	fuzz.faults[kind]++;
 }
 
 static void no_faults(struct model *v)
 {
-	vf_no_faults(v->vf.bdf);
+	fault_clear_all(v->vf.bdf);
 	memset(v->fault, 0, sizeof(v->fault));
 	memset(v->size_fault, 0, sizeof(v->size_fault));
 }
@@ -841,26 +573,26 @@ static void step_fault(struct model *v)
 		{ 0, -EIO }, { 64U << 20, -E2BIG }, { ~0U, -E2BIG },
 		{ 20001, 1 }, { 77777, 1 },
 	};
-	enum command c = below(COMMANDS);
+	enum model_command c = below(COMMANDS);
 	unsigned int i, idle = below(2);
 
-	if (!fuzz.pf_bound)
+	if (!fuzz.model_pf.bound)
 		return;
 	settle(v);
 	switch (below(6)) {
 	case 0:
 		i = below(ARRAY_SIZE(statuses));
-		lay_fault(v, c, VF_FAULT_STATUS, statuses[i].status);
+		lay_fault(v, c, FAULT_STATUS, statuses[i].status);
 		v->fault[c] = statuses[i].error;
 		break;
 	case 1:
 		i = below(ARRAY_SIZE(sizes));
-		lay_fault(v, QUERY, idle ? VF_FAULT_SIZE_IDLE : VF_FAULT_SIZE,
+		lay_fault(v, QUERY, idle ? FAULT_SIZE_IDLE : FAULT_SIZE,
 			  sizes[i].size);
 		v->size_fault[idle] = sizes[i].error;
 		break;
 	case 2:
-		lay_fault(v, c, VF_FAULT_DELAY, 1 + below(20));
+		lay_fault(v, c, FAULT_DELAY, 1 + below(20));
 		break;
 	default:
 		no_faults(v);
@@ -880,7 +612,7 @@ static void step_guest(struct model *v)
 		for (q = n->queue; q; q = q->next)
 			nvme_ring(n, q);
 	} else if ((!fuzz.life || one_in(16)) && v->online && !v->life &&
-		   is_running(v->state)) {
+		   model_is_running(v->state)) {
 		lose_guest();
 		n->vf = &v->vf;
 		nvme_start(n, 2, 8, 8);
@@ -894,7 +626,7 @@ static void step_guest(struct model *v)
 }
 
 /* Nothing more comes of it. */
-static bool is_over(const struct data *d)
+static bool is_over(const struct model_data *d)
 {
 	return d->error || d->fd < 0 || (d->pos && d->pos == d->len);
 }
@@ -908,7 +640,7 @@ static void step_migrate(struct model *v)
 	struct model *from = fuzz.last, *to = &fuzz.vf[from == fuzz.vf];
 
 	if (!fuzz.life) {
-		if (is_running(v->state) && !v->life)
+		if (model_is_running(v->state) && !v->life)
 			step_guest(v);
 		else
 			step_reset(v);
@@ -971,10 +703,10 @@ static void bring_back(void)
 {
 	int i;
 
-	if (!fuzz.pf_bound)
+	if (!fuzz.model_pf.bound)
 		pf_bind(&fuzz.pf);
-	fuzz.pf_bound = true;
-	pf_bring_back(&fuzz.pf);
+	fuzz.model_pf.bound = true;
+	pf_restore_vfs(&fuzz.pf);
 	for (i = 0; i < VFS; i++)
 		fuzz.vf[i].online = true;
 }
@@ -983,7 +715,7 @@ static void step_pf(struct model *unused)
 {
 	struct model *v;
 
-	if (!fuzz.pf_bound)
+	if (!fuzz.model_pf.bound)
 		return;
 	for (v = fuzz.vf; v < fuzz.vf + VFS; v++) {
 		if (one_in(2))
@@ -992,12 +724,12 @@ static void step_pf(struct model *unused)
 	}
 	if (one_in(3)) {
 		pf_unbind(&fuzz.pf);
-		fuzz.pf_bound = false;
+		fuzz.model_pf.bound = false;
 	} else {
 		pf_reset(&fuzz.pf);
 	}
 	for (v = fuzz.vf; v < fuzz.vf + VFS; v++) {
-		lose_content(v);
+		model_lose_content(v);
 		v->online = false;
 		v->stale = true;
 	}
@@ -1076,7 +808,7 @@ static void finish(void)
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	for (i = 0; i < 2 * VFS; i++) {
 		io_check(n);
-		guest_move(n, &fuzz.vf[n->vf == &fuzz.vf[0].vf].vf);
+		guest_migrate(n, &fuzz.vf[n->vf == &fuzz.vf[0].vf].vf);
 	}
 	io_check(n);
 }
@@ -1088,7 +820,7 @@ FIXTURE(fuzz)
 
 FIXTURE_SETUP(fuzz)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 	unsigned int i;
 
 	if (why)
@@ -1096,8 +828,14 @@ FIXTURE_SETUP(fuzz)
 
 	guest_init(&fuzz.n);
 	pf_open(&fuzz.pf, vf_bdf(0));
-	fuzz.pf_bound = true;
+	fuzz.model_pf = (struct model_pf){
+		.bound = true,
+		.below = below,
+		.content_lost = content_lost,
+		.data_fd_died = keep_dead_fd,
+	};
 	for (i = 0; i < VFS; i++) {
+		fuzz.vf[i].pf = &fuzz.model_pf;
 		vf_open(&fuzz.vf[i].vf, vf_bdf(i), VF_ANY, fuzz.n.mem,
 			GUEST_MEM);
 		fuzz.vf[i].state = VFIO_DEVICE_STATE_RUNNING;
@@ -1139,9 +877,9 @@ TEST_F_TIMEOUT(fuzz, exact, 1000000)
 	       (fuzz_now_us() - began) / 1000000, fuzz.starts);
 	/* What is lost or corrupt ends the test at once. */
 	printf("# soak: steps=%lu fault_status=%lu fault_delay=%lu fault_size=%lu",
-	       fuzz.steps, fuzz.faults[VF_FAULT_STATUS],
-	       fuzz.faults[VF_FAULT_DELAY],
-	       fuzz.faults[VF_FAULT_SIZE] + fuzz.faults[VF_FAULT_SIZE_IDLE]);
+	       fuzz.steps, fuzz.faults[FAULT_STATUS],
+	       fuzz.faults[FAULT_DELAY],
+	       fuzz.faults[FAULT_SIZE] + fuzz.faults[FAULT_SIZE_IDLE]);
 	printf(" reset_vf=%lu reset_pf=%lu migrations=%lu ios=%lu",
 	       kinds[RESET].count + kinds[FLR].count, kinds[PF_EVENT].count,
 	       fuzz.moves, fuzz.ios);

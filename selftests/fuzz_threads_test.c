@@ -14,8 +14,16 @@
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
-#include "fuzz.h"
-#include "nvme.h"
+#include "lib/fault.h"
+#include "lib/fuzz.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define NORMAL_STEPS	3000
 /* Steps. A few: what is wrong at some time may have healed at the end of many. */
@@ -300,32 +308,32 @@ static int step_close(struct worker *w, struct shared *s)
 
 static int step_fault(struct worker *w, struct shared *s)
 {
-	static const enum vf_command commands[] = {
-		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+	static const enum fault_command commands[] = {
+		COMMAND_QUERY, COMMAND_SUSPEND, COMMAND_RESUME, COMMAND_SAVE, COMMAND_LOAD,
 	};
 	static const __u32 statuses[] = { 0x001, 0x002, 0x006, 0x7c0 };
-	enum vf_command c = commands[below(w, ARRAY_SIZE(commands))];
+	enum fault_command c = commands[below(w, ARRAY_SIZE(commands))];
 	const char *bdf = s->vf.bdf;
 
 	switch (below(w, 8)) {
 	case 0:
-		vf_fault(bdf, c, VF_FAULT_STATUS,
-			 statuses[below(w, ARRAY_SIZE(statuses))]);
+		fault_set(bdf, c, FAULT_STATUS,
+			  statuses[below(w, ARRAY_SIZE(statuses))]);
 		break;
 	case 1:
-		vf_fault(bdf, VF_QUERY, VF_FAULT_SIZE,
-			 below(w, 2) ? 64U << 20 : below(w, 100000));
+		fault_set(bdf, COMMAND_QUERY, FAULT_SIZE,
+			  below(w, 2) ? 64U << 20 : below(w, 100000));
 		break;
 	case 2:
-		vf_fault(bdf, c, VF_FAULT_DELAY, 1 + below(w, 20));
+		fault_set(bdf, c, FAULT_DELAY, 1 + below(w, 20));
 		break;
 	case 3:
-		vf_fault(bdf, c, VF_FAULT_NEVER, 0);
+		fault_set(bdf, c, FAULT_NEVER, 0);
 		usleep(below(w, 50000));
-		vf_fault(bdf, c, VF_FAULT_NONE, 0);
+		fault_set(bdf, c, FAULT_NONE, 0);
 		break;
 	default:
-		vf_no_faults(bdf);
+		fault_clear_all(bdf);
 	}
 	return 0;
 }
@@ -336,7 +344,7 @@ static int step_pf_reset(struct worker *w, struct shared *s)
 	pf_reset(&fuzz.pf);
 	if (below(w, 2))
 		usleep(below(w, 50000));
-	pf_bring_back(&fuzz.pf);
+	pf_restore_vfs(&fuzz.pf);
 	pthread_mutex_unlock(&fuzz.pf_lock);
 	return 0;
 }
@@ -347,7 +355,7 @@ static int step_pf_rebind(struct worker *w, struct shared *s)
 	pf_unbind(&fuzz.pf);
 	usleep(below(w, 50000));
 	pf_bind(&fuzz.pf);
-	pf_bring_back(&fuzz.pf);
+	pf_restore_vfs(&fuzz.pf);
 	pthread_mutex_unlock(&fuzz.pf_lock);
 	return 0;
 }
@@ -461,15 +469,18 @@ static void *work(void *data)
 	return NULL;
 }
 
-static void show_stack(const struct worker *w)
+/* Show the number and the arguments of the system call in which a thread sleeps. */
+static void show_system_call(const struct worker *w)
 {
 	char path[64], line[200];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stack", w->tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", w->tid);
 	f = fopen(path, "r");
-	while (f && fgets(line, sizeof(line), f))
+	if (f && fgets(line, sizeof(line), f))
 		fprintf(stderr, "#   %s", line);
+	if (f)
+		fclose(f);
 }
 
 static void *watch(void *unused)
@@ -486,7 +497,7 @@ static void *watch(void *unused)
 			for (w = fuzz.worker; w <= fuzz.worker + WORKERS; w++) {
 				fprintf(stderr, "# thread %td: %s\n",
 					w - fuzz.worker, w->doing);
-				show_stack(w);
+				show_system_call(w);
 			}
 			die("hangs; NVMEVF_SEED=%lu, round %lu", fuzz.seed,
 			    fuzz.round);
@@ -499,7 +510,7 @@ static bool check_rest(struct shared *s)
 {
 	int state;
 
-	vf_no_faults(s->vf.bdf);
+	fault_clear_all(s->vf.bdf);
 	state = vf_get_state(&s->vf);
 	if (vf_set_state(&s->vf, state, NULL) || vf_get_state(&s->vf) != state)
 		die("%s does not stay in state %d", s->vf.bdf, state);
@@ -552,7 +563,7 @@ static void check_migration(void)
 	for (i = 0; i < 2; i++) {
 		io_submit(n, n->queue->next, 5);
 		nvme_ring(n, n->queue->next);
-		guest_move(n, &fuzz.vf[n->vf == &fuzz.vf[0].vf].vf);
+		guest_migrate(n, &fuzz.vf[n->vf == &fuzz.vf[0].vf].vf);
 		io_wait(n);
 	}
 	io_check(n);
@@ -572,7 +583,7 @@ static void one_round(unsigned long steps)
 	pthread_barrier_wait(&fuzz.barrier);
 	pthread_barrier_wait(&fuzz.barrier);
 
-	pf_bring_back(&fuzz.pf);
+	pf_restore_vfs(&fuzz.pf);
 	for (i = 0; i < VFS; i++) {
 		runs[i] = check_rest(&fuzz.vf[i]);
 		n->vf = &fuzz.vf[i].vf;
@@ -601,7 +612,7 @@ FIXTURE(fuzz_threads)
 
 FIXTURE_SETUP(fuzz_threads)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 	struct sigaction action = {
 		.sa_handler = nothing,
 		.sa_flags = SA_RESTART,
@@ -620,7 +631,7 @@ FIXTURE_SETUP(fuzz_threads)
 	for (s = fuzz.vf; s < fuzz.vf + VFS; s++) {
 		vf_open(&s->vf, vf_bdf(s - fuzz.vf), vf_api_present(VF_GROUP) ?
 			VF_GROUP : VF_CDEV, fuzz.n.mem, GUEST_MEM);
-		vf_no_faults(s->vf.bdf);
+		fault_clear_all(s->vf.bdf);
 		pthread_mutex_init(&s->lock, NULL);
 		/* Who wants to close it would wait for ever otherwise. */
 		pthread_rwlockattr_init(&attr);

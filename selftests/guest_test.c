@@ -1,28 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a guest can do on its VF that is not nice, above all while its migration
- * begins. It harms nobody else, and nothing of its memory changes while it stands
- * still.
+ * Test guests that misbehave, mostly while SUSPEND is in progress. Other VFs must
+ * not be affected, and a suspended VF must not write to the guest's memory.
  */
 #include <pthread.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
-/* Seconds after which all is over at the latest. */
+/* Time limit in seconds for a transition, or for a whole migration. */
 #define BOUND	15
 
 FIXTURE(guest)
 {
-	struct nvme n;		/* on the first VF to begin with */
+	struct nvme n;		/* begins on the first VF */
 	struct vf vf[2];
 };
 
 FIXTURE_SETUP(guest)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -33,20 +38,20 @@ FIXTURE_SETUP(guest)
 
 FIXTURE_TEARDOWN(guest)
 {
-	vf_no_faults(self->vf[0].bdf);
-	vf_no_faults(self->vf[1].bdf);
+	fault_clear_all(self->vf[0].bdf);
+	fault_clear_all(self->vf[1].bdf);
 	vf_close(&self->vf[0]);
 	vf_close(&self->vf[1]);
 	trace_close();
 }
 
-static struct vf *other(struct nvme *n, struct vf *pair)
+static struct vf *other_vf(struct nvme *n, struct vf *pair)
 {
 	return &pair[n->vf == pair];
 }
 
-/* A migration that has begun; every other one is called off. */
-static void move_or_not(struct nvme *n, struct vf *pair, unsigned int turn)
+/* Complete a migration after SUSPEND, or cancel the migration on odd turns. */
+static void move_or_roll_back(struct nvme *n, struct vf *pair, unsigned int turn)
 {
 	struct vf *from = n->vf;
 	struct stream s;
@@ -55,10 +60,25 @@ static void move_or_not(struct nvme *n, struct vf *pair, unsigned int turn)
 	if (turn % 2) {
 		guest_roll_back(n);
 	} else {
-		guest_load(n, other(n, pair), &s);
+		guest_load(n, other_vf(n, pair), &s);
 		vf_reset(from);
 	}
 	free(s.data);
+}
+
+/* Return the time in ms from SUSPEND to the end of a migration. */
+static long long timed_migration(struct nvme *n, struct vf *pair, unsigned int turn)
+{
+	long long begin = running_ms();
+
+	guest_suspend(n);
+	move_or_roll_back(n, pair, turn);
+	return running_ms() - begin;
+}
+
+static long long max_ms(long long a, long long b)
+{
+	return a > b ? a : b;
 }
 
 static int vendor_command(struct nvme *n, struct nvme_queue *q, __u8 opcode,
@@ -77,20 +97,21 @@ static int vendor_command(struct nvme *n, struct nvme_queue *q, __u8 opcode,
 	nvme_await(q, 1);
 	nvme_reap(n, q);
 	if (!req->done)
-		die("opcode %#x on queue %d: another command completes", opcode,
-		    q->id);
+		die("opcode %#x on queue %d: another command completed instead",
+		    opcode, q->id);
 	req->busy = false;
 	return req->status & 0x7ff;
 }
 
 /*
- * They are the PF's. There the controller would not even answer: that is laid on
- * all of them, for both VFs.
+ * The controller must reject the migration commands on a VF's own queues. The
+ * faults would leave these commands on the PF without an answer, so an answer
+ * shows that a command did not act on a VF.
  */
 TEST_F(guest, vendor_commands)
 {
-	static const enum vf_command commands[] = {
-		VF_QUERY, VF_SUSPEND, VF_RESUME, VF_SAVE, VF_LOAD,
+	static const enum fault_command commands[] = {
+		COMMAND_QUERY, COMMAND_SUSPEND, COMMAND_RESUME, COMMAND_SAVE, COMMAND_LOAD,
 	};
 	static const __u32 index[] = { 0, 1, 2, 3, 0xffff, 0x10001 };
 	struct vf *sibling = &self->vf[1];
@@ -100,11 +121,11 @@ TEST_F(guest, vendor_commands)
 	struct nvme_queue *q;
 	char *events;
 
-	if (!trace_open())
-		SKIP(return, "this kernel has no kprobes");
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		for (k = 0; k < 2; k++)
-			vf_fault(self->vf[k].bdf, commands[i], VF_FAULT_NEVER, 0);
+			fault_set(self->vf[k].bdf, commands[i], FAULT_NEVER, 0);
 	memset(page, 0x5a, PAGE);
 	trace_clear();
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -118,31 +139,31 @@ TEST_F(guest, vendor_commands)
 	}
 	for (i = 0; i < PAGE; i++)
 		ASSERT_EQ(0x5a, page[i]);
-	events = trace_read(0);
+	events = trace_steps(NULL);
 	EXPECT_STREQ("", events);
 	free(events);
-	vf_no_faults(n->vf->bdf);
-	vf_no_faults(sibling->bdf);
+	fault_clear_all(n->vf->bdf);
+	fault_clear_all(sibling->bdf);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
-	guest_move(n, sibling);
+	guest_migrate(n, sibling);
 	io_check(n);
-	TH_LOG("%u commands", count);
+	TH_LOG("tested %u commands", count);
 }
 
-/* Has the controller do what @act wants while SUSPEND is about to be sent. */
-struct troublemaker {
+/* An access to the controller that races with SUSPEND. */
+struct disturber {
 	struct nvme	*n;
 	void		(*act)(struct nvme *n);
-	unsigned int	patience;
+	unsigned int	delay;		/* loops */
 };
 
-static void *make_trouble(void *arg)
+static void *disturb(void *arg)
 {
-	struct troublemaker *t = arg;
+	struct disturber *t = arg;
 	volatile unsigned int i;
 
-	/* Any time before, during and after the command. */
-	for (i = 0; i < t->patience; i++)
+	/* A random delay hits times before, during and after SUSPEND. */
+	for (i = 0; i < t->delay; i++)
 		;
 	t->act(t->n);
 	return NULL;
@@ -178,7 +199,7 @@ static void shut_down_abruptly(struct nvme *n)
 	nvme_write32(n, NVME_CC, 0);
 }
 
-/* The SQEs are in the queue already. */
+/* Ring the doorbell for the commands that prepare_delete() queued. */
 static void delete_queues(struct nvme *n)
 {
 	nvme_ring(n, &n->queue[0]);
@@ -196,49 +217,47 @@ static void prepare_delete(struct nvme *n, __u8 opcode)
 		});
 }
 
-static void (*const troubles[])(struct nvme *n) = {
+static void (*const disturbances[])(struct nvme *n) = {
 	disable, disable_and_enable, disable_in_a_loop, shut_down,
 	shut_down_abruptly, delete_queues,
 };
 
-TEST_F(guest, trouble_as_it_begins)
+TEST_F(guest, disable_during_suspend)
 {
 	struct nvme *n = &self->n;
-	long long begin, took, longest = 0;
-	struct troublemaker trouble = { n };
+	long long begin, longest = 0;
+	struct disturber disturber = { n };
 	pthread_t thread;
 	unsigned int i;
 
-	for (i = 0; i < 10 * ARRAY_SIZE(troubles); i++) {
-		/* Full completion queues, and commands that wait for room. */
+	for (i = 0; i < 10 * ARRAY_SIZE(disturbances); i++) {
+		/* Fill the completion queues, so that commands wait for room. */
 		io_submit_all(n, 15);
-		trouble.act = troubles[i % ARRAY_SIZE(troubles)];
-		trouble.patience = random() % 200000;
-		if (trouble.act == delete_queues)
+		disturber.act = disturbances[i % ARRAY_SIZE(disturbances)];
+		disturber.delay = random() % 200000;
+		if (disturber.act == delete_queues)
 			prepare_delete(n, i % 4 ? NVME_DELETE_SQ : NVME_DELETE_CQ);
 		if (i % 3 == 0)
 			ASSERT_EQ(0, vf_set_state(n->vf,
 						  VFIO_DEVICE_STATE_PRE_COPY,
 						  NULL));
 
-		ASSERT_EQ(0, pthread_create(&thread, NULL, make_trouble,
-					    &trouble));
-		begin = ran_ms();
+		ASSERT_EQ(0, pthread_create(&thread, NULL, disturb,
+					    &disturber));
+		begin = running_ms();
 		guest_suspend(n);
-		took = ran_ms() - begin;
-		if (took > longest)
-			longest = took;
-		/* Registers and doorbells don't wake it up. */
+		longest = max_ms(longest, running_ms() - begin);
+		/* Writes to registers and doorbells must not resume the VF. */
 		guest_freeze(n);
 		pthread_join(thread, NULL);
-		guest_check_frozen(n, "after it was suspended");
+		guest_check_frozen(n, "after SUSPEND");
 
-		move_or_not(n, self->vf, i);
-		nvme_lost(n);
+		move_or_roll_back(n, self->vf, i);
+		io_forget_unfinished(n);
 		nvme_start(n, NVME_QUEUES, 16, 4);
 		io_check(n);
 	}
-	TH_LOG("SUSPEND %u times, at most %lld ms", i, longest);
+	TH_LOG("%u transitions with SUSPEND, longest %lld ms", i, longest);
 	EXPECT_GT(1000 * BOUND, longest);
 }
 
@@ -248,7 +267,7 @@ struct storm {
 	unsigned long	count;
 };
 
-/* Wild values in all doorbells that there are, and in some that there are not. */
+/* Write random values to doorbells, including those of queues that do not exist. */
 static void *storm_doorbells(void *arg)
 {
 	static const __u32 limits[] = { 4, 16, 0x10000, 0x80000000 };
@@ -272,7 +291,7 @@ TEST_F(guest, doorbell_storm)
 {
 	struct storm storm = { &self->n };
 	struct nvme *n = &self->n;
-	long long begin, took, longest = 0;
+	long long longest = 0;
 	pthread_t thread;
 	unsigned int i;
 
@@ -281,33 +300,25 @@ TEST_F(guest, doorbell_storm)
 		ASSERT_EQ(0, pthread_create(&thread, NULL, storm_doorbells,
 					    &storm));
 		usleep(random() % 20000);
-		begin = ran_ms();
-		guest_suspend(n);
-		move_or_not(n, self->vf, i);
-		took = ran_ms() - begin;
-		if (took > longest)
-			longest = took;
+		longest = max_ms(longest, timed_migration(n, self->vf, i));
 		__atomic_store_n(&storm.stop, true, __ATOMIC_RELAXED);
 		pthread_join(thread, NULL);
 
-		/* Commands that were there before ran again, in any order. */
+		/* Old queue entries ran again in any order: data are unknown. */
 		memset(n->seq, 0, sizeof(n->seq));
 		nvme_start(n, NVME_QUEUES, 16, 4);
 		io_check(n);
 	}
-	TH_LOG("%lu doorbells, %u migrations, at most %lld ms", storm.count, i,
-	       longest);
+	TH_LOG("%lu doorbell writes, %u migrations, longest %lld ms", storm.count,
+	       i, longest);
 	EXPECT_GT(1000 * BOUND, longest);
 }
 
-/*
- * The guest does not empty its completion queues, the admin queue's neither, for as
- * long as it likes.
- */
+/* During the migrations the guest consumes no completions, also of the admin queue. */
 TEST_F(guest, completion_queues_full)
 {
 	struct nvme *n = &self->n;
-	long long begin, took, longest = 0;
+	long long longest = 0;
 	struct nvme_req *admin[15];
 	struct nvme_queue *q;
 	unsigned int i;
@@ -323,15 +334,9 @@ TEST_F(guest, completion_queues_full)
 		nvme_ring(n, q);
 		nvme_await(q, 3);
 	}
-	for (i = 0; i < 30; i++) {
-		begin = ran_ms();
-		guest_suspend(n);
-		move_or_not(n, self->vf, i);
-		took = ran_ms() - begin;
-		if (took > longest)
-			longest = took;
-	}
-	TH_LOG("%u migrations, at most %lld ms", i, longest);
+	for (i = 0; i < 30; i++)
+		longest = max_ms(longest, timed_migration(n, self->vf, i));
+	TH_LOG("%u migrations, longest %lld ms", i, longest);
 	for (i = 0; i < ARRAY_SIZE(admin); i++)
 		EXPECT_EQ(0, nvme_finish(n, admin[i], NULL));
 	io_wait(n);

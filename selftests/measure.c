@@ -13,8 +13,14 @@
 #include <unistd.h>
 #include <sys/mman.h>
 
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define MAX_VFS		16
 #define ROOM		(65U << 20)	/* for the largest stream */
@@ -34,7 +40,7 @@ static long long arc(struct vf *vf, unsigned int state)
 {
 	long long began = now_ns();
 
-	vf_go(vf, state, NULL);
+	vf_enter_state(vf, state, NULL);
 	return now_ns() - began;
 }
 
@@ -59,26 +65,26 @@ static void await_readable(int fd)
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
 	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
-		die("SAVE_DATA does not end");
+		die("SAVE_DATA did not end within %d s", PATIENCE);
 }
 
 /* All at once. */
 static void write_all(int fd, const unsigned char *from, size_t len)
 {
 	if (must(write(fd, from, len)) != (ssize_t)len)
-		die("write() did not take it all");
+		die("write() wrote less than %zu bytes", len);
 }
 
 enum command { SUSPEND, QUERY, SAVE, LOAD, RESUME, COMMANDS };
 
 static const struct {
-	const char	*opcode, *figure;
+	const char	*field, *figure;
 } commands[COMMANDS] = {
-	[SUSPEND]	= { " opcode=SUSPEND ", "cmd_suspend" },
-	[QUERY]		= { " opcode=QUERY_DATA_SIZE ", "cmd_query" },
-	[SAVE]		= { " opcode=SAVE_DATA ", "cmd_save" },
-	[LOAD]		= { " opcode=LOAD_DATA ", "cmd_load" },
-	[RESUME]	= { " opcode=RESUME ", "cmd_resume" },
+	[SUSPEND]	= { " verb=suspend ", "cmd_suspend" },
+	[QUERY]		= { " verb=size ", "cmd_query" },
+	[SAVE]		= { " verb=save ", "cmd_save" },
+	[LOAD]		= { " verb=load ", "cmd_load" },
+	[RESUME]	= { " verb=resume ", "cmd_resume" },
 };
 
 /* The commands that were sent: how long each of these took, and all that there were. */
@@ -87,10 +93,10 @@ struct sent {
 	int		count;
 };
 
-/* Since events_clear(). */
+/* Since trace_clear(). */
 static struct sent commands_sent(void)
 {
-	char *all = events_read(), *rest = all, *line;
+	char *all = trace_read(), *rest = all, *line;
 	struct sent sent = {};
 	long long ns;
 	int c;
@@ -100,7 +106,7 @@ static struct sent commands_sent(void)
 			continue;
 		ns = atoll(strstr(line, "duration_ns=") + 12);
 		for (c = 0; c < COMMANDS; c++)
-			if (strstr(line, commands[c].opcode))
+			if (strstr(line, commands[c].field))
 				sent.ns[c] += ns;
 		sent.all_ns += ns;
 		sent.count++;
@@ -112,9 +118,9 @@ static struct sent commands_sent(void)
 /* One state larger than the guest's own, 0: as it is. */
 static void set_size(struct vf *vf, __u32 size)
 {
-	vf_fault(vf->bdf, VF_QUERY, VF_FAULT_NONE, 0);
-	if (size && !(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, size) &&
-		      vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, size)))
+	fault_set(vf->bdf, COMMAND_QUERY, FAULT_NONE, 0);
+	if (size && !(fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE, size) &&
+		      fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, size)))
 		die("%s: cannot have a state of another size", vf->bdf);
 }
 
@@ -129,7 +135,7 @@ static unsigned long image_bytes(void)
 		die("no /proc/vmallocinfo");
 	while (fgets(line, sizeof(line), f)) {
 		at = strstr(line, " pages=");
-		if (strstr(line, "nvmevf_") && at)
+		if (strstr(line, "[nvme_vfio_pci]") && at)
 			pages += strtoul(at + 7, NULL, 10);
 	}
 	fclose(f);
@@ -153,15 +159,15 @@ static void measure_blackout(void)
 	for (i = 0; i < samples + WARM_UP; i++) {
 		from = n.vf;
 		to = &vf[from == vf];
-		vf_go(from, VFIO_DEVICE_STATE_PRE_COPY, &out);
+		vf_enter_state(from, VFIO_DEVICE_STATE_PRE_COPY, &out);
 		len = must(read(out, data, sizeof(data)));
-		vf_go(to, VFIO_DEVICE_STATE_RESUMING, &in);
+		vf_enter_state(to, VFIO_DEVICE_STATE_RESUMING, &in);
 		write_all(in, data, len);
 		io_submit_all(&n, 8);
 		io_wait(&n);
 		if (i < WARM_UP)
 			before = image_bytes();
-		events_clear();
+		trace_clear();
 
 		t[0] = arc(from, VFIO_DEVICE_STATE_PRE_COPY_P2P);
 		t[1] = arc(from, VFIO_DEVICE_STATE_STOP_COPY);
@@ -247,16 +253,16 @@ static void measure_data(void)
 	most = largest(&vf);
 	for (size = 4096; size <= most; size *= 2) {
 		set_size(&vf, size);
-		vf_go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_enter_state(&vf, VFIO_DEVICE_STATE_STOP, NULL);
 		for (i = 0; i < samples + WARM_UP; i++) {
-			vf_go(&vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+			vf_enter_state(&vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 			/* The time of SAVE_DATA is not that of read(). */
 			await_readable(fd);
 			saved = image_bytes();
 			read_ns = now_ns();
 			len = read_all(fd, buf, ROOM);
 			read_ns = now_ns() - read_ns;
-			vf_go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
+			vf_enter_state(&vf, VFIO_DEVICE_STATE_STOP, NULL);
 			close(fd);
 
 			must(ftruncate(mem, 0));
@@ -269,8 +275,8 @@ static void measure_data(void)
 			read_all(mem, buf, ROOM);
 			mem_read_ns = now_ns() - mem_read_ns;
 
-			vf_go(&vf, VFIO_DEVICE_STATE_RESUMING, &fd);
-			events_clear();
+			vf_enter_state(&vf, VFIO_DEVICE_STATE_RESUMING, &fd);
+			trace_clear();
 			ahead_ns = now_ns();
 			write_all(fd, buf, STATE_AT);
 			ahead_ns = now_ns() - ahead_ns;
@@ -292,7 +298,7 @@ static void measure_data(void)
 				figure("memory", saved > loading ? saved : loading);
 				puts("");
 			}
-			vf_go(&vf, VFIO_DEVICE_STATE_STOP, NULL);
+			vf_enter_state(&vf, VFIO_DEVICE_STATE_STOP, NULL);
 			close(fd);
 		}
 		vf_reset(&vf);
@@ -318,7 +324,7 @@ static void *suspend_one(void *arg)
 {
 	struct one *one = arg;
 
-	vf_go(&one->vf, VFIO_DEVICE_STATE_PRE_COPY_P2P, NULL);
+	vf_enter_state(&one->vf, VFIO_DEVICE_STATE_PRE_COPY_P2P, NULL);
 	return NULL;
 }
 
@@ -326,7 +332,7 @@ static void *save_one(void *arg)
 {
 	struct one *one = arg;
 
-	vf_go(&one->vf, VFIO_DEVICE_STATE_STOP_COPY, NULL);
+	vf_enter_state(&one->vf, VFIO_DEVICE_STATE_STOP_COPY, NULL);
 	return NULL;
 }
 
@@ -381,7 +387,7 @@ static void precopy(int count)
 	for (i = 0; i < count; i++) {
 		struct one *one = &ones[i];
 
-		vf_go(&one->vf, VFIO_DEVICE_STATE_PRE_COPY, &one->fd);
+		vf_enter_state(&one->vf, VFIO_DEVICE_STATE_PRE_COPY, &one->fd);
 		one->len = must(read(one->fd, one->data, sizeof(one->data)));
 	}
 }
@@ -394,7 +400,7 @@ static long long load(int count)
 
 	for (i = 0; i < count; i++) {
 		close(ones[i].fd);
-		vf_go(&ones[i].vf, VFIO_DEVICE_STATE_RESUMING, &ones[i].fd);
+		vf_enter_state(&ones[i].vf, VFIO_DEVICE_STATE_RESUMING, &ones[i].fd);
 	}
 	took = now_ns();
 	together(load_one, count);
@@ -412,7 +418,7 @@ static void measure_scale_of(int count)
 
 	/* A thread for each VF. */
 	precopy(count);
-	events_clear();
+	trace_clear();
 	out_ns = now_ns();
 	together(move_out_one, count);
 	out_ns = now_ns() - out_ns;
@@ -457,16 +463,16 @@ static void measure_scale(void)
 		struct vf *vf = &ones[vfs].vf;
 
 		vf_open(vf, vf_bdf(vfs), VF_ANY, mem, GUEST_MEM);
-		if (!vf_fault(vf->bdf, VF_SUSPEND, VF_FAULT_DELAY, DEVICE_MS) ||
-		    !vf_fault(vf->bdf, VF_SAVE, VF_FAULT_DELAY, DEVICE_MS) ||
-		    !vf_fault(vf->bdf, VF_LOAD, VF_FAULT_DELAY, DEVICE_MS))
+		if (!fault_set(vf->bdf, COMMAND_SUSPEND, FAULT_DELAY, DEVICE_MS) ||
+		    !fault_set(vf->bdf, COMMAND_SAVE, FAULT_DELAY, DEVICE_MS) ||
+		    !fault_set(vf->bdf, COMMAND_LOAD, FAULT_DELAY, DEVICE_MS))
 			die("%s: cannot be made slow", vf->bdf);
 	}
 	for (count = 1; count <= vfs; count *= 2)
 		for (i = 0; i < samples; i++)
 			measure_scale_of(count);
 	for (i = 0; i < vfs; i++) {
-		vf_no_faults(ones[i].vf.bdf);
+		fault_clear_all(ones[i].vf.bdf);
 		vf_close(&ones[i].vf);
 	}
 	munmap(mem, GUEST_MEM);
@@ -578,12 +584,12 @@ int main(void)
 	while ((word = strsep(&vfs, " ")))
 		if (*word)
 			vf_bind(word);
-	if (!events_open())
+	if (!trace_open())
 		die("the driver has no tracepoints");
 	while ((word = strsep(&what, " ")))
 		for (i = 0; i < sizeof(all) / sizeof(*all); i++)
 			if (!strcmp(word, all[i].name))
 				all[i].measure();
-	events_close();
+	trace_close();
 	return 0;
 }

@@ -16,7 +16,14 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define FAULTS		"/sys/kernel/debug/"
 #define DRIVER		"/sys/bus/pci/drivers/nvme-vfio-pci"
@@ -34,7 +41,7 @@ FIXTURE(memory)
 
 FIXTURE_SETUP(memory)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -51,7 +58,7 @@ FIXTURE_TEARDOWN(memory)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		vf_no_faults(vf_bdf(i));
+		fault_clear_all(vf_bdf(i));
 		vf_close(&self->vf[i]);
 	}
 }
@@ -72,38 +79,33 @@ static void put(const char *dir, const char *name, const char *text)
 		die("%s: %s", path, strerror(-ret));
 }
 
-/* Where the code of the driver is, all of it or one function. */
-static void find_code(const char *function, unsigned long *start,
-		      unsigned long *end)
+/* Find the driver's code. */
+static void find_code(unsigned long *start, unsigned long *end)
 {
-	unsigned long found[2000], count = 0, i;
 	FILE *f = fopen("/proc/kallsyms", "r");
-	char type, name[200], line[300];
+	unsigned long address;
+	char type, line[300];
 
 	*start = ~0UL;
+	*end = 0;
 	while (f && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, "[nvme_vfio_pci]") || count == 2000 ||
-		    sscanf(line, "%lx %c %199s", &found[count], &type, name) != 3 ||
+		if (!strstr(line, "[nvme_vfio_pci]") ||
+		    sscanf(line, "%lx %c", &address, &type) != 2 ||
 		    (type != 't' && type != 'T'))
 			continue;
-		if (function ? !strcmp(name, function) : found[count] < *start)
-			*start = found[count];
-		count++;
+		if (address < *start)
+			*start = address;
+		/* The size of a function is not known. */
+		if (address + PAGE > *end)
+			*end = address + PAGE;
 	}
 	fclose(f);
-
-	/* The symbols are in no order, and say nothing of sizes. */
-	*end = function ? ~0UL : 0;
-	for (i = 0; i < count; i++)
-		if (function ? found[i] > *start && found[i] < *end :
-			       found[i] + PAGE > *end)
-			*end = function ? found[i] : found[i] + PAGE;
 	if (*start >= *end)
-		die("cannot find the code of the driver");
+		die("cannot find the driver's code in /proc/kallsyms");
 }
 
 /* False if this kernel injects no faults. */
-static bool inject_open(const char *function)
+static bool inject_open(void)
 {
 	static const char * const kinds[] = { "failslab", "fail_page_alloc" };
 	unsigned long start, end;
@@ -113,7 +115,7 @@ static bool inject_open(const char *function)
 	if (access(FAULTS "failslab/require-start", W_OK) ||
 	    access("/proc/self/fail-nth", W_OK))
 		return false;
-	find_code(function, &start, &end);
+	find_code(&start, &end);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		snprintf(text, sizeof(text), "%#lx", start);
 		put(kinds[i], "require-start", text);
@@ -193,22 +195,22 @@ static void finish_work(struct nvme *n)
 /* To where the attempt begins, from wherever the last one ended. */
 static void go_back(struct attempt *a)
 {
-	vf_go(a->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	vf_enter_state(a->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 	close(a->fd);
 	if (a->n) {
 		finish_work(a->n);
 		leave_work(a->n);
 	}
 	if (a->saved) {
-		vf_go(a->vf, VFIO_DEVICE_STATE_STOP_COPY, &a->fd);
+		vf_enter_state(a->vf, VFIO_DEVICE_STATE_STOP_COPY, &a->fd);
 		await_save(a->fd);
-		vf_go(a->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_enter_state(a->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		close(a->fd);
 	}
 	/* The estimate is that of a VF which runs. */
 	if (a->estimate)
-		vf_go(a->vf, VFIO_DEVICE_STATE_PRE_COPY, &a->fd);
-	vf_go(a->vf, a->from, a->estimate ? NULL : &a->fd);
+		vf_enter_state(a->vf, VFIO_DEVICE_STATE_PRE_COPY, &a->fd);
+	vf_enter_state(a->vf, a->from, a->estimate ? NULL : &a->fd);
 }
 
 /* Fails each allocation of @call in turn; returns how many there were. */
@@ -282,23 +284,23 @@ TEST_F(memory, arcs)
 	struct nvme *n = &self->n;
 	unsigned int i, count = 0;
 
-	if (!inject_open(NULL))
+	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	for (i = 0; i < ARRAY_SIZE(arcs); i++) {
 		arcs[i].n = n;
 		arcs[i].vf = n->vf;
 		arcs[i].fd = -1;
 		if (arcs[i].estimate)
-			vf_fault(n->vf->bdf, VF_QUERY, VF_FAULT_SIZE,
-				 arcs[i].estimate);
+			fault_set(n->vf->bdf, COMMAND_QUERY, FAULT_SIZE,
+				  arcs[i].estimate);
 		count += fail_each(&arcs[i], go_back, go_on);
-		vf_no_faults(n->vf->bdf);
+		fault_clear_all(n->vf->bdf);
 	}
 	EXPECT_LT(30, count);
 
-	vf_go(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	vf_enter_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 	finish_work(n);
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 	TH_LOG("%u allocations", count);
 }
@@ -309,7 +311,7 @@ static void reset_and_resume(struct attempt *a)
 	if (vf_get_state(a->vf) != VFIO_DEVICE_STATE_RUNNING)
 		vf_reset(a->vf);
 	close(a->fd);
-	vf_go(a->vf, a->from, &a->fd);
+	vf_enter_state(a->vf, a->from, &a->fd);
 }
 
 static int write_all(struct attempt *a)
@@ -365,7 +367,7 @@ TEST_F(memory, calls)
 	unsigned int i, count = 0;
 	struct attempt a;
 
-	if (!inject_open(NULL))
+	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	for (i = 0; i < ARRAY_SIZE(calls); i++) {
 		a = (struct attempt){
@@ -382,7 +384,7 @@ TEST_F(memory, calls)
 	}
 	EXPECT_LT(5, count);
 
-	guest_move(&self->n, vf);
+	guest_migrate(&self->n, vf);
 	io_check(&self->n);
 	TH_LOG("%u allocations", count);
 }
@@ -425,16 +427,16 @@ TEST_F(memory, save_data)
 	struct stream s;
 	int i, fd, ret;
 
-	if (!inject_open(NULL))
+	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	for (i = 1; i; i++) {
 		leave_work(n);
 		guest_suspend(n);
-		vf_go(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_enter_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		images = vf_images();
 
 		workers(i);
-		vf_go(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+		vf_enter_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 		await_save(fd);
 		count = workers(0);
 		ret = stream_read(&s, fd, PAGE);
@@ -443,9 +445,9 @@ TEST_F(memory, save_data)
 		failed += !!ret;
 		free(s.data);
 
-		vf_go(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_enter_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		EXPECT_EQ(images + !ret, vf_images());
-		vf_go(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		vf_enter_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		EXPECT_EQ(images, vf_images());
 		close(fd);
 		finish_work(n);
@@ -453,7 +455,7 @@ TEST_F(memory, save_data)
 			break;
 	}
 	EXPECT_LT(1, i);
-	guest_move(n, &self->vf[1]);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 	TH_LOG("%d allocations, %u needed", i - 1, failed);
 }
@@ -467,7 +469,7 @@ TEST_F(memory, bind)
 	struct vf *vf = &self->vf[1];
 	int i, ret, left, flags, without = 0;
 
-	if (!inject_open("nvmevf_init_dev"))
+	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	vf_close(vf);
 	for (i = 1; i; i++) {
@@ -494,7 +496,7 @@ TEST_F(memory, bind)
 	EXPECT_LT(0, without);
 	TH_LOG("%d allocations, %d needed", i - 1, without);
 
-	guest_move(&self->n, vf);
+	guest_migrate(&self->n, vf);
 	io_check(&self->n);
 }
 
@@ -534,11 +536,11 @@ TEST_F(memory, held_open)
 	int fds[200], i;
 
 	ASSERT_EQ(0, vf_images());
-	ASSERT_TRUE(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, LARGE));
+	ASSERT_TRUE(fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE, LARGE));
 	for (i = 0; i < 180; i++) {
-		vf_go(vf, VFIO_DEVICE_STATE_PRE_COPY, &fds[i]);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fds[i]);
 		EXPECT_EQ(1, vf_images());
-		vf_go(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		EXPECT_EQ(0, vf_images());
 	}
 
@@ -546,7 +548,7 @@ TEST_F(memory, held_open)
 	memcpy(header, self->blank.data, sizeof(header));
 	state->length = LARGE;
 	for (; i < 200; i++) {
-		vf_go(vf, VFIO_DEVICE_STATE_RESUMING, &fds[i]);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_RESUMING, &fds[i]);
 		EXPECT_EQ(0, vf_images());
 		EXPECT_EQ(sizeof(header), write(fds[i], header, sizeof(header)));
 		EXPECT_EQ(1, vf_images());
@@ -608,19 +610,19 @@ TEST_F(memory, charged)
 
 	if (!cgroup_make("max") || charged() < 0)
 		SKIP(return, "no memory cgroup");
-	ASSERT_TRUE(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, LARGE));
+	ASSERT_TRUE(fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, LARGE));
 	pid = must(fork());
 	if (!pid) {
 		if (sysfs_write(CGROUP "/cgroup.procs", "0"))
 			die("not in the cgroup");
-		vf_go(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 		await_save(fd);
 		if (!is_charged(LARGE, 2 * LARGE))
 			die("in STOP_COPY");
-		vf_go(vf, VFIO_DEVICE_STATE_STOP, NULL);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
 		if (!is_charged(LARGE, 2 * LARGE))
 			die("saved");
-		vf_go(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		vf_enter_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		if (!is_charged(0, PAGE))
 			die("in RUNNING");
 		_exit(0);
@@ -641,7 +643,7 @@ TEST_F(memory, limited)
 	pid_t pid;
 	bool good;
 
-	ASSERT_TRUE(vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, LARGE));
+	ASSERT_TRUE(fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE, LARGE));
 	for (kill_it = 0; kill_it < 2; kill_it++) {
 		if (!cgroup_make("96K") || charged() < 0)
 			SKIP(return, "no memory cgroup");
@@ -665,8 +667,8 @@ TEST_F(memory, limited)
 		EXPECT_EQ(0, vf_images());
 		EXPECT_EQ(0, rmdir(CGROUP));
 	}
-	vf_no_faults(vf->bdf);
-	guest_move(&self->n, vf);
+	fault_clear_all(vf->bdf);
+	guest_migrate(&self->n, vf);
 	io_check(&self->n);
 }
 

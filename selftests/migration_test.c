@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A guest moves from VF to VF with its NVMe controller at work. Whatever it had
- * told the controller to do is done, once, and with the right data.
+ * Migrate a guest between VFs while its NVMe controller works. Each command must
+ * complete exactly once and with the right data.
  */
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/vf.h"
 
 #define TEMP_OVER	0x000000	/* THSEL of the temperature threshold */
 #define TEMP_UNDER	0x100000
@@ -29,7 +33,7 @@ FIXTURE_VARIANT_ADD(migration, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(migration)
 {
-	const char *why = vf_unfit(2, variant->api, false);
+	const char *why = vf_skip_reason(2, variant->api, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -42,15 +46,15 @@ FIXTURE_TEARDOWN(migration)
 	vf_close(&self->vf[1]);
 }
 
-static struct vf *other(struct nvme *n, struct vf *pair)
+static struct vf *other_vf(struct nvme *n, struct vf *pair)
 {
 	return &pair[n->vf == pair];
 }
 
-/* Nothing happened yet: the controller is as after a reset, also there. */
+/* A disabled controller migrates as a disabled controller. */
 TEST_F(migration, disabled_controller)
 {
-	guest_move(&self->n, other(&self->n, self->vf));
+	guest_migrate(&self->n, other_vf(&self->n, self->vf));
 	EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CC));
 	EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CSTS));
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
@@ -71,7 +75,7 @@ TEST_F(migration, registers)
 		wide_was[i] = nvme_read64(n, wide[i]);
 	for (i = 0; i < ARRAY_SIZE(narrow); i++)
 		was[i] = nvme_read32(n, narrow[i]);
-	guest_move(n, other(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	for (i = 0; i < ARRAY_SIZE(wide); i++)
 		EXPECT_EQ(wide_was[i], nvme_read64(n, wide[i]))
 			TH_LOG("register %#x", wide[i]);
@@ -81,8 +85,8 @@ TEST_F(migration, registers)
 	io_check(n);
 }
 
-/* An idle guest moves from each position of its rings, in both phases. */
-TEST_F(migration, every_position)
+/* Migrate an idle guest at each position of its queues, in both phases. */
+TEST_F(migration, every_queue_position)
 {
 	struct nvme *n = &self->n;
 	struct nvme_queue *q = &n->queue[1];
@@ -93,7 +97,7 @@ TEST_F(migration, every_position)
 		io_submit(n, q, 1);
 		nvme_ring(n, q);
 		io_wait(n);
-		guest_move(n, other(n, self->vf));
+		guest_migrate(n, other_vf(n, self->vf));
 	}
 	io_check(n);
 }
@@ -105,8 +109,8 @@ TEST_F(migration, busy_queue)
 
 	nvme_start(n, 1, 16, 16);
 	for (i = 0; i < 20; i++) {
-		io_leave(n);
-		guest_move(n, other(n, self->vf));
+		io_leave_unfinished(n);
+		guest_migrate(n, other_vf(n, self->vf));
 		nvme_ring_all(n);
 		io_wait(n);
 	}
@@ -114,26 +118,24 @@ TEST_F(migration, busy_queue)
 	io_check(n);
 }
 
-TEST_F(migration, busy_queues)
+/* Migrate many times with commands in all conditions. */
+static void migrate_busy_guest(struct nvme *n, struct vf *pair)
 {
-	struct nvme *n = &self->n;
 	struct stream s;
 	struct vf *from;
 	int i;
 
-	nvme_start(n, NVME_QUEUES, 16, 11);
-	EXPECT_LE(2, n->queues);
 	for (i = 0; i < 20; i++) {
 		from = n->vf;
-		io_leave(n);
+		io_leave_unfinished(n);
 		guest_suspend(n);
 		io_while_suspended(n);
 		guest_save(n, &s);
-		guest_load(n, other(n, self->vf), &s);
+		guest_load(n, other_vf(n, pair), &s);
 		free(s.data);
 		vf_reset(from);
-		/* Every other time the work piles up. */
 		nvme_ring_all(n);
+		/* Let commands accumulate on even turns. */
 		if (i % 2)
 			io_wait(n);
 	}
@@ -141,7 +143,14 @@ TEST_F(migration, busy_queues)
 	io_check(n);
 }
 
-/* What is rung while the VF is suspended is found done on the other VF. */
+TEST_F(migration, busy_queues)
+{
+	nvme_start(&self->n, NVME_QUEUES, 16, 11);
+	EXPECT_LE(2, self->n.queues);
+	migrate_busy_guest(&self->n, self->vf);
+}
+
+/* The destination carries out commands whose doorbell was rung during SUSPEND. */
 TEST_F(migration, doorbell_while_suspended)
 {
 	struct nvme *n = &self->n;
@@ -155,14 +164,14 @@ TEST_F(migration, doorbell_while_suspended)
 		EXPECT_EQ(7U, io_submit(n, q, 7));
 	nvme_ring_all(n);
 	guest_save(n, &s);
-	guest_load(n, other(n, self->vf), &s);
-	/* No doorbell is rung here. */
+	guest_load(n, other_vf(n, self->vf), &s);
+	/* The test rings no doorbell on the destination. */
 	io_wait(n);
 	vf_reset(from);
 	io_check(n);
 }
 
-/* Completions that found no room move, too. */
+/* Completions without room in a completion queue migrate, too. */
 TEST_F(migration, completion_queue_full)
 {
 	struct nvme *n = &self->n;
@@ -177,13 +186,13 @@ TEST_F(migration, completion_queue_full)
 			nvme_await(q, 3);
 		}
 		for (moves = 0; moves <= i % 3; moves++)
-			guest_move(n, other(n, self->vf));
+			guest_migrate(n, other_vf(n, self->vf));
 		io_wait(n);
 	}
 	io_check(n);
 }
 
-/* Room is made while the VF is suspended. */
+/* The guest consumes completions while the VF is suspended. */
 TEST_F(migration, consumed_while_suspended)
 {
 	struct nvme *n = &self->n;
@@ -198,8 +207,8 @@ TEST_F(migration, consumed_while_suspended)
 	guest_suspend(n);
 	EXPECT_EQ(3U, nvme_reap(n, q));
 	guest_save(n, &s);
-	guest_load(n, other(n, self->vf), &s);
-	/* More completions come without a word of the guest. */
+	guest_load(n, other_vf(n, self->vf), &s);
+	/* The destination posts the remaining completions without a doorbell. */
 	nvme_await(q, 1);
 	io_wait(n);
 	vf_reset(from);
@@ -220,7 +229,7 @@ TEST_F(migration, admin_queue)
 		struct vf *from = n->vf;
 		struct stream s;
 
-		/* rung before; rung while suspended; rung after */
+		/* Ring before SUSPEND, while suspended, and after LOAD. */
 		req[0] = nvme_submit(&n->queue[0], sqe);
 		nvme_ring(n, &n->queue[0]);
 		guest_suspend(n);
@@ -229,7 +238,7 @@ TEST_F(migration, admin_queue)
 		nvme_ring(n, &n->queue[0]);
 		req[3] = nvme_submit(&n->queue[0], sqe);
 		guest_save(n, &s);
-		guest_load(n, other(n, self->vf), &s);
+		guest_load(n, other_vf(n, self->vf), &s);
 		free(s.data);
 		for (k = 0; k < 3; k++)
 			EXPECT_EQ(0, nvme_finish(n, req[k], NULL));
@@ -242,6 +251,21 @@ TEST_F(migration, admin_queue)
 	io_check(n);
 }
 
+/* Each I/O queue signals new completions. */
+static void expect_interrupts(struct __test_metadata *_metadata, struct nvme *n)
+{
+	struct nvme_queue *q;
+
+	for (q = n->queue->next; q; q = q->next) {
+		while (vf_irq_pending(n->vf, q->vector, 0))
+			;
+		io_submit(n, q, 1);
+		nvme_ring(n, q);
+		EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
+		io_wait_queue(n, q);
+	}
+}
+
 TEST_F(migration, interrupts)
 {
 	struct nvme *n = &self->n;
@@ -250,26 +274,18 @@ TEST_F(migration, interrupts)
 
 	nvme_start_vectors(n);
 	for (i = 0; i < 3; i++) {
-		/* One that was told on the old VF is told again... */
+		/* The destination signals pending completions again. */
 		for (q = n->queue->next; q; q = q->next) {
 			io_submit(n, q, 1);
 			nvme_ring(n, q);
 			nvme_await(q, 1);
 		}
-		guest_move(n, other(n, self->vf));
+		guest_migrate(n, other_vf(n, self->vf));
 		for (q = n->queue->next; q; q = q->next)
 			EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
 		io_wait(n);
 
-		/* ...and new ones come. */
-		for (q = n->queue->next; q; q = q->next) {
-			while (vf_irq_pending(n->vf, q->vector, 0))
-				;
-			io_submit(n, q, 1);
-			nvme_ring(n, q);
-			EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
-			io_wait_queue(n, q);
-		}
+		expect_interrupts(_metadata, n);
 	}
 }
 
@@ -291,14 +307,14 @@ TEST_F(migration, features)
 				      TEMP_UNDER | 0x05a));
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, 0x113));
 
-	guest_move(n, other(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	EXPECT_EQ(0x1a5U, temp_threshold(n, TEMP_OVER));
 	EXPECT_EQ(0x05aU, temp_threshold(n, TEMP_UNDER));
 	EXPECT_EQ(0x113U, nvme_get_feature(n, NVME_FEAT_ASYNC_CONFIG, 0));
 	EXPECT_EQ(queues, nvme_get_feature(n, NVME_FEAT_NUM_QUEUES, 0));
 }
 
-/* The clock goes on from where it was, it does not start again. */
+/* The timestamp continues on the destination and does not restart. */
 TEST_F(migration, timestamp)
 {
 	const __u64 start = 0x123456789000;
@@ -311,7 +327,7 @@ TEST_F(migration, timestamp)
 		.cdw10 = NVME_FEAT_TIMESTAMP,
 	}, &stamp, sizeof(stamp), NULL));
 	usleep(100000);
-	guest_move(n, other(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	ASSERT_EQ(0, nvme_admin(n, (struct nvme_sqe){
 		.opcode = NVME_GET_FEATURES,
 		.cdw10 = NVME_FEAT_TIMESTAMP,
@@ -332,7 +348,7 @@ static int smart_log(struct nvme *n)
 	}, log, sizeof(log), NULL);
 }
 
-static struct nvme_req *await_event(struct nvme *n)
+static struct nvme_req *submit_event_request(struct nvme *n)
 {
 	struct nvme_req *req;
 
@@ -343,14 +359,14 @@ static struct nvme_req *await_event(struct nvme *n)
 	return req;
 }
 
-/* It is warmer than 1 K everywhere. */
+/* Lower the threshold to 1 K, which any temperature exceeds. */
 static int cause_event(struct nvme *n)
 {
 	return nvme_set_feature(n, NVME_FEAT_TEMP_THRESH, TEMP_OVER | 1);
 }
 
-/* The guest waits for an event here, and it comes there. */
-TEST_F(migration, async_event_parked)
+/* Event requests from before the migration complete on the destination. */
+TEST_F(migration, async_event_outstanding)
 {
 	struct nvme *n = &self->n;
 	struct nvme_req *req[2];
@@ -359,15 +375,15 @@ TEST_F(migration, async_event_parked)
 
 	nvme_start(n, 1, 8, 8);
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
-	req[0] = await_event(n);
-	req[1] = await_event(n);
-	guest_move(n, other(n, self->vf));
-	guest_move(n, other(n, self->vf));
+	req[0] = submit_event_request(n);
+	req[1] = submit_event_request(n);
+	guest_migrate(n, other_vf(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	io_check(n);
 	EXPECT_EQ(0, smart_log(n));
 	EXPECT_FALSE(req[0]->done || req[1]->done);
 
-	/* Which of them completes first is up to the controller. */
+	/* The controller may complete either request first. */
 	EXPECT_EQ(0, cause_event(n));
 	while (!req[0]->done && !req[1]->done) {
 		nvme_await(&n->queue[0], 1);
@@ -379,19 +395,19 @@ TEST_F(migration, async_event_parked)
 	EXPECT_EQ(0, nvme_finish(n, req[first], &result));
 	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
 
-	/* No more of them until the guest has read the log. */
-	guest_move(n, other(n, self->vf));
+	/* The controller reports no further event before the guest reads the log. */
+	guest_migrate(n, other_vf(n, self->vf));
 	EXPECT_EQ(0, cause_event(n));
-	guest_move(n, other(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	EXPECT_FALSE(req[!first]->done);
 	EXPECT_EQ(0, smart_log(n));
-	guest_move(n, other(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	EXPECT_EQ(0, cause_event(n));
 	EXPECT_EQ(0, nvme_finish(n, req[!first], &result));
 	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
 }
 
-/* The event happens here, and the guest asks for it there. */
+/* An event from before the migration completes a request on the destination. */
 TEST_F(migration, async_event_pending)
 {
 	struct nvme *n = &self->n;
@@ -401,14 +417,14 @@ TEST_F(migration, async_event_pending)
 	nvme_start(n, 1, 8, 8);
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
 	EXPECT_EQ(0, cause_event(n));
-	guest_move(n, other(n, self->vf));
-	req = await_event(n);
+	guest_migrate(n, other_vf(n, self->vf));
+	req = submit_event_request(n);
 	EXPECT_EQ(0, nvme_finish(n, req, &result));
 	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
 }
 
-/* Not only the queues move, but also what is known about them. */
-TEST_F(migration, queues_come_and_go)
+/* The set of queues migrates: queues can be created and deleted afterward. */
+TEST_F(migration, create_and_delete_queues)
 {
 	struct nvme *n = &self->n;
 	int queues;
@@ -416,57 +432,41 @@ TEST_F(migration, queues_come_and_go)
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	queues = n->queues;
 	io_check(n);
-	guest_move(n, other(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	nvme_delete_queue(n);
 	io_check(n);
-	guest_move(n, other(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	nvme_create_queue(n, 4, 16);
 	EXPECT_EQ(queues, n->queues);
 	io_check(n);
-	guest_move(n, other(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	while (n->queues)
 		nvme_delete_queue(n);
-	guest_move(n, other(n, self->vf));
+	guest_migrate(n, other_vf(n, self->vf));
 	while (n->queues < queues)
 		nvme_create_queue(n, 8, 8);
 	io_check(n);
 }
 
-/* What Linux guests do, too: doorbells that are mostly in memory. */
+/* Use the Doorbell Buffer Config feature, as Linux guests do. */
 TEST_F(migration, shadow_doorbells)
 {
 	struct nvme *n = &self->n;
-	struct stream s;
-	struct vf *from;
-	int i, queues;
+	int queues;
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	queues = n->queues;
 	while (n->queues)
 		nvme_delete_queue(n);
 	if (!nvme_shadow_doorbells(n))
-		SKIP(return, "the controller has no shadow doorbells");
+		SKIP(return, "the controller does not support Doorbell Buffer Config");
 	while (n->queues < queues)
 		nvme_create_queue(n, 16, 11);
 	io_check(n);
-	for (i = 0; i < 20; i++) {
-		from = n->vf;
-		io_leave(n);
-		guest_suspend(n);
-		io_while_suspended(n);
-		guest_save(n, &s);
-		guest_load(n, other(n, self->vf), &s);
-		free(s.data);
-		vf_reset(from);
-		nvme_ring_all(n);
-		if (i % 2)
-			io_wait(n);
-	}
-	io_wait(n);
-	io_check(n);
+	migrate_busy_guest(n, self->vf);
 }
 
-/* The guest resets its controller just then. */
+/* The guest resets its controller while the VF is suspended. */
 TEST_F(migration, controller_reset_while_suspended)
 {
 	struct nvme *n = &self->n;
@@ -478,7 +478,7 @@ TEST_F(migration, controller_reset_while_suspended)
 	guest_suspend(n);
 	nvme_write32(n, NVME_CC, 0);
 	guest_save(n, &s);
-	guest_load(n, other(n, self->vf), &s);
+	guest_load(n, other_vf(n, self->vf), &s);
 	EXPECT_EQ(0U, nvme_read32(n, NVME_CC));
 	EXPECT_EQ(0U, nvme_read32(n, NVME_CSTS));
 	vf_reset(from);
@@ -486,43 +486,42 @@ TEST_F(migration, controller_reset_while_suspended)
 	io_check(n);
 }
 
-/* The target ran another guest before. Nothing of it is left. */
-TEST_F(migration, target_was_in_use)
+/* The destination VF ran another guest before; LOAD replaces that guest's state. */
+TEST_F(migration, destination_was_in_use)
 {
 	struct nvme *n = &self->n;
-	struct nvme stranger;
+	struct nvme other_guest;
 
-	guest_init(&stranger);
-	munmap(stranger.mem, GUEST_MEM);
-	stranger.mem = n->mem;
-	stranger.vf = other(n, self->vf);
-	nvme_start(&stranger, NVME_QUEUES, 16, 16);
-	io_check(&stranger);
+	guest_init(&other_guest);
+	munmap(other_guest.mem, GUEST_MEM);
+	other_guest.mem = n->mem;
+	other_guest.vf = other_vf(n, self->vf);
+	nvme_start(&other_guest, NVME_QUEUES, 16, 16);
+	io_check(&other_guest);
 
 	nvme_start(n, 1, 4, 4);
-	io_leave(n);
-	guest_move(n, other(n, self->vf));
+	io_leave_unfinished(n);
+	guest_migrate(n, other_vf(n, self->vf));
 	nvme_ring_all(n);
 	io_wait(n);
-	while (n->queues < stranger.queues)
+	while (n->queues < other_guest.queues)
 		nvme_create_queue(n, 8, 8);
 	io_check(n);
 }
 
-/* The migration is called off when the state was saved already. */
+/* Cancel the migration after the stream was read. */
 TEST_F(migration, roll_back)
 {
 	struct nvme *n = &self->n;
 	struct nvme_req *event;
-	struct nvme_queue *q;
 	struct stream s;
 	int i;
 
 	nvme_start(n, NVME_QUEUES, 16, 11);
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
-	event = await_event(n);
+	event = submit_event_request(n);
 	for (i = 0; i < 10; i++) {
-		io_leave(n);
+		io_leave_unfinished(n);
 		guest_suspend(n);
 		io_while_suspended(n);
 		guest_save(n, &s);
@@ -530,20 +529,13 @@ TEST_F(migration, roll_back)
 		free(s.data);
 		nvme_ring_all(n);
 		io_wait(n);
-		for (q = n->queue->next; q; q = q->next) {
-			while (vf_irq_pending(n->vf, q->vector, 0))
-				;
-			io_submit(n, q, 1);
-			nvme_ring(n, q);
-			EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
-			io_wait_queue(n, q);
-		}
+		expect_interrupts(_metadata, n);
 	}
 	io_check(n);
 
-	/* The next attempt goes well. */
-	io_leave(n);
-	guest_move(n, other(n, self->vf));
+	/* The next attempt must succeed. */
+	io_leave_unfinished(n);
+	guest_migrate(n, other_vf(n, self->vf));
 	nvme_ring_all(n);
 	io_wait(n);
 	EXPECT_EQ(0, cause_event(n));
@@ -551,7 +543,7 @@ TEST_F(migration, roll_back)
 	io_check(n);
 }
 
-/* ... when it was not read, or not all of it. */
+/* Cancel the migration before the stream was read, or after a part of the stream. */
 TEST_F(migration, roll_back_unread)
 {
 	struct nvme *n = &self->n;
@@ -560,7 +552,7 @@ TEST_F(migration, roll_back_unread)
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	for (i = 0; i < 6; i++) {
-		io_leave(n);
+		io_leave_unfinished(n);
 		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY,
 					  &fd));
 		if (i % 3 == 1)
@@ -577,7 +569,7 @@ TEST_F(migration, roll_back_unread)
 	io_check(n);
 }
 
-/* ... and tried once more before the guest ran. */
+/* Save again before the guest ran: the driver returns the kept state. */
 TEST_F(migration, save_again)
 {
 	struct nvme *n = &self->n;
@@ -586,13 +578,13 @@ TEST_F(migration, save_again)
 	int i, fd;
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	io_leave(n);
+	io_leave_unfinished(n);
 	guest_suspend(n);
 	guest_save(n, &s);
 	for (i = 0; i < 3; i++) {
 		free(s.data);
 		ASSERT_EQ(0, vf_set_state(from, VFIO_DEVICE_STATE_STOP, NULL));
-		/* A guest that is not let go may still be looked at. */
+		/* RUNNING_P2P keeps the saved state, too. */
 		if (i == 1)
 			ASSERT_EQ(0, vf_set_state(from,
 						  VFIO_DEVICE_STATE_RUNNING_P2P,
@@ -602,15 +594,15 @@ TEST_F(migration, save_again)
 		ASSERT_EQ(0, stream_read(&s, fd, 65536));
 		close(fd);
 	}
-	guest_load(n, other(n, self->vf), &s);
+	guest_load(n, other_vf(n, self->vf), &s);
 	vf_reset(from);
 	nvme_ring_all(n);
 	io_wait(n);
 	io_check(n);
 }
 
-/* The target fails, so the source goes on; later another target takes over. */
-TEST_F(migration, target_fails)
+/* The destination fails, so the source continues; a second migration succeeds. */
+TEST_F(migration, destination_fails)
 {
 	struct nvme *n = &self->n;
 	struct vf *from = n->vf;
@@ -618,35 +610,35 @@ TEST_F(migration, target_fails)
 	int fd;
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	io_leave(n);
+	io_leave_unfinished(n);
 	guest_suspend(n);
 	guest_save(n, &s);
-	ASSERT_EQ(0, vf_set_state(other(n, self->vf), VFIO_DEVICE_STATE_RESUMING,
+	ASSERT_EQ(0, vf_set_state(other_vf(n, self->vf), VFIO_DEVICE_STATE_RESUMING,
 				  &fd));
 	s.len /= 2;
 	ASSERT_EQ(0, stream_write(&s, fd, 65536));
-	vf_reset(other(n, self->vf));
+	vf_reset(other_vf(n, self->vf));
 	guest_roll_back(n);
 	nvme_ring_all(n);
 	io_wait(n);
 	io_check(n);
 
-	io_leave(n);
-	guest_move(n, other(n, self->vf));
+	io_leave_unfinished(n);
+	guest_migrate(n, other_vf(n, self->vf));
 	ASSERT_NE(from, n->vf);
 	nvme_ring_all(n);
 	io_wait(n);
 	io_check(n);
 }
 
-/* A VF can take its own state back, as any other can. */
-TEST_F(migration, to_itself)
+/* A VF can load its own saved state. */
+TEST_F(migration, to_same_vf)
 {
 	struct nvme *n = &self->n;
 	struct stream s;
 
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	io_leave(n);
+	io_leave_unfinished(n);
 	guest_suspend(n);
 	guest_save(n, &s);
 	vf_reset(n->vf);

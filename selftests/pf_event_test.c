@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happens to the PF happens to its VFs, at whatever point of a migration they are.
+ * Test events of the PF at each point of a migration: controller reset, driver
+ * unbind and bind, command timeout, VF taken offline, and removal of the VFs.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -10,11 +11,20 @@
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/point.h"
+#include "lib/sibling.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
-/* Seconds after which all is over at the latest. */
+/* Time limit in seconds for an event and the driver's reaction. */
 #define BOUND	15
 
 FIXTURE(pf_event)
@@ -29,13 +39,15 @@ FIXTURE(pf_event)
 
 FIXTURE_SETUP(pf_event)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
 	self->bdf[0] = vf_bdf(0);
 	self->bdf[1] = vf_bdf(1);
-	vf_no_faults(self->bdf[0]);
+	fault_clear_all(self->bdf[0]);
 	pf_open(&self->pf, self->bdf[0]);
 
 	guest_init(&self->n);
@@ -53,12 +65,13 @@ FIXTURE_SETUP(pf_event)
 FIXTURE_TEARDOWN(pf_event)
 {
 	pf_set_timeout(&self->pf, 60);
-	vf_no_faults(self->bdf[0]);
+	fault_clear_all(self->bdf[0]);
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
+	trace_close();
 }
 
-/* A saved state is good, whatever becomes of the VF. One that was not is none. */
+/* A saved state stays readable; without a saved state, read() fails with @error. */
 static void expect_stream(struct __test_metadata *_metadata, struct at *at,
 			  int error)
 {
@@ -76,17 +89,17 @@ static void expect_stream(struct __test_metadata *_metadata, struct at *at,
 	}
 }
 
-/* What the PF was told about a VF that does not run is void. */
+/* The PF lost the state of suspended VFs, so their migration state becomes ERROR. */
 static void expect_lost(struct __test_metadata *_metadata, struct at *at)
 {
 	bool lost = !point_is_running(at->point) ||
-		    at->point->command == VF_SUSPEND;
+		    at->point->command == COMMAND_SUSPEND;
 	unsigned int state = at->point->state;
 	struct vf *vf = at->vf;
 	int ret;
 
-	ret = point_leave(at, BOUND);
-	EXPECT_EQ(at->point->command && at->point->command != VF_SAVE ?
+	ret = point_finish(at, BOUND);
+	EXPECT_EQ(at->point->command && at->point->command != COMMAND_SAVE ?
 		  -ECANCELED : 0, ret);
 	expect_stream(_metadata, at, -ECANCELED);
 
@@ -101,7 +114,7 @@ static void expect_lost(struct __test_metadata *_metadata, struct at *at)
 	} else {
 		EXPECT_EQ(0, ret);
 	}
-	EXPECT_EQ(lost, log_has("state of the VF unknown"));
+	EXPECT_EQ(lost, log_has("state of the VF is unknown"));
 }
 
 struct event {
@@ -109,25 +122,25 @@ struct event {
 	void		(*happen)(const struct pf *pf, const struct vf *vf);
 	void		(*expect)(struct __test_metadata *_metadata,
 				  struct at *at);
-	/* What brings the PF or the VF back. */
+	/* Restore the PF or the VF; may be NULL. */
 	void		(*undo)(const struct pf *pf, const struct vf *vf);
-	/* Siblings notice nothing before, or nothing at all. */
+	/* What resets the sibling's controller, if anything. */
 	enum { LOST_BY_EVENT, LOST_BY_UNDO, NOT_LOST } sibling;
-	unsigned int	first;		/* point at which it makes sense */
-	unsigned int	step;		/* to the next, if not all are tried */
+	unsigned int	first;		/* index of the first point to test */
+	unsigned int	step;		/* between points, with NVMEVF_SOME_POINTS */
 	int		bound;		/* seconds */
 };
 
-/* Some events take a while. $NVMEVF_SOME_POINTS: not at each point, then. */
+/* Return the next point to test; $NVMEVF_SOME_POINTS makes slow events skip points. */
 static unsigned int next_point(unsigned int i, unsigned int step)
 {
 	return i + (getenv("NVMEVF_SOME_POINTS") ? step : 1);
 }
 
-/* It happens at each point, and all is well again after a reset of the VF. */
-static void at_each_point(struct __test_metadata *_metadata,
-			  FIXTURE_DATA(pf_event) * self,
-			  const struct event *event)
+/* Cause the event at each point. After a reset, the VF must work again. */
+static void test_each_point(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(pf_event) * self,
+			    const struct event *event)
 {
 	struct sibling *sibling = &self->sibling;
 	long long begin, took, longest = 0, stall = 0;
@@ -145,10 +158,10 @@ static void at_each_point(struct __test_metadata *_metadata,
 		guest_freeze(n);
 
 		log_open();
-		begin = ran_ms();
+		begin = running_ms();
 		event->happen(&self->pf, &self->vf);
 		event->expect(_metadata, &at);
-		took = ran_ms() - begin;
+		took = running_ms() - begin;
 		if (took > longest)
 			longest = took;
 		if (!point_is_running(&points[i]))
@@ -166,8 +179,8 @@ static void at_each_point(struct __test_metadata *_metadata,
 		if (sibling->stall_ms > stall)
 			stall = sibling->stall_ms;
 
-		vf_no_faults(self->vf.bdf);
-		pf_bring_back(&self->pf);
+		fault_clear_all(self->vf.bdf);
+		pf_restore_vfs(&self->pf);
 		vf_reset(&self->vf);
 		close(at.fd);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
@@ -197,7 +210,7 @@ TEST_F(pf_event, reset)
 		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 1, BOUND
 	};
 
-	at_each_point(_metadata, self, &event);
+	test_each_point(_metadata, self, &event);
 }
 
 static void unbind(const struct pf *pf, const struct vf *vf)
@@ -210,14 +223,14 @@ static void bind(const struct pf *pf, const struct vf *vf)
 	pf_bind(pf);
 }
 
-/* VFs work without the driver of their PF, but do not migrate. */
+/* Without the PF's driver, VFs do I/O but cannot migrate. */
 TEST_F(pf_event, unbind)
 {
 	static const struct event event = {
 		"unbind", unbind, expect_lost, bind, LOST_BY_UNDO, 0, 2, BOUND
 	};
 
-	at_each_point(_metadata, self, &event);
+	test_each_point(_metadata, self, &event);
 }
 
 static void rebind(const struct pf *pf, const struct vf *vf)
@@ -232,10 +245,10 @@ TEST_F(pf_event, rebind)
 		"rebind", rebind, expect_lost, NULL, LOST_BY_EVENT, 0, 3, BOUND
 	};
 
-	at_each_point(_metadata, self, &event);
+	test_each_point(_metadata, self, &event);
 }
 
-static void nothing(const struct pf *pf, const struct vf *vf)
+static void do_nothing(const struct pf *pf, const struct vf *vf)
 {
 }
 
@@ -244,38 +257,38 @@ static void await_live(const struct pf *pf, const struct vf *vf)
 	pf_await_live(pf);
 }
 
-/* The command is not answered, so the nvme driver resets the PF. */
+/* A command times out, so the nvme driver resets the PF. */
 TEST_F(pf_event, timeout)
 {
 	static const struct event event = {
-		/* The last points are those of commands. */
-		"timeout", nothing, expect_lost, await_live, LOST_BY_EVENT,
+		/* Points from 10 on are in the middle of a command. */
+		"timeout", do_nothing, expect_lost, await_live, LOST_BY_EVENT,
 		10, 3, 2 + BOUND
 	};
 
 	pf_set_timeout(&self->pf, 1);
-	at_each_point(_metadata, self, &event);
+	test_each_point(_metadata, self, &event);
 }
 
 static void offline(const struct pf *pf, const struct vf *vf)
 {
-	pf_offline(pf, vf->bdf);
+	pf_take_vf_offline(pf, vf->bdf);
 }
 
 static void online(const struct pf *pf, const struct vf *vf)
 {
-	pf_bring_back(pf);
+	pf_restore_vfs(pf);
 }
 
-/* The controller refuses the commands. The state stays what it was. */
+/* Commands fail for a VF that is offline. The migration state must not change. */
 static void expect_refusal(struct __test_metadata *_metadata, struct at *at)
 {
 	struct vf *vf = at->vf;
 	int ret;
 
 	point_answer(at);
-	ret = point_leave(at, BOUND);
-	EXPECT_EQ(at->point->command && at->point->command != VF_SAVE ?
+	ret = point_finish(at, BOUND);
+	EXPECT_EQ(at->point->command && at->point->command != COMMAND_SAVE ?
 		  -EIO : 0, ret);
 	expect_stream(_metadata, at, -EIO);
 
@@ -300,16 +313,17 @@ TEST_F(pf_event, offline)
 		"offline", offline, expect_refusal, online, NOT_LOST, 0, 1, BOUND
 	};
 
-	at_each_point(_metadata, self, &event);
+	test_each_point(_metadata, self, &event);
 }
 
 static void close_vfs(FIXTURE_DATA(pf_event) * self)
 {
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
+	trace_close();
 }
 
-/* VFs that have come again go back to their users. */
+/* Bind and open the VFs that were created again, and restart both guests. */
 static void reopen_vfs(FIXTURE_DATA(pf_event) * self)
 {
 	vf_bind(self->bdf[0]);
@@ -336,8 +350,8 @@ static void *remove_vfs(void *arg)
 }
 
 /*
- * sriov_numvfs = 0 waits for the users of the VFs, who are told. What they do
- * meanwhile goes well, migration included.
+ * Writing 0 to sriov_numvfs notifies the users of the VFs and waits until the VFs
+ * are closed. Until then I/O and migration work.
  */
 TEST_F(pf_event, remove_vfs)
 {
@@ -360,43 +374,43 @@ TEST_F(pf_event, remove_vfs)
 		EXPECT_EQ(1, poll(&request, 1, 1000 * PATIENCE));
 
 		point_answer(&at);
-		EXPECT_EQ(0, point_leave(&at, BOUND));
+		EXPECT_EQ(0, point_finish(&at, BOUND));
 		if (points[i].state == VFIO_DEVICE_STATE_STOP_COPY)
-			EXPECT_EQ(0, stream_touch(at.fd));
+			EXPECT_EQ(0, stream_transfer_byte(at.fd));
 		if (!point_is_running(&points[i]) &&
 		    points[i].next != VFIO_DEVICE_STATE_RUNNING)
-			guest_check_frozen(n, "when VFs were removed");
+			guest_check_frozen(n, "while VFs were being removed");
 		sibling_await(sibling, 20);
 		sibling_stop(sibling);
-		EXPECT_TRUE(is_there(self->bdf[0]));
-		EXPECT_TRUE(is_there(self->bdf[1]));
+		EXPECT_TRUE(sysfs_device_exists(self->bdf[0]));
+		EXPECT_TRUE(sysfs_device_exists(self->bdf[1]));
 
-		begin = ran_ms();
+		begin = running_ms();
 		close(request.fd);
 		close_vfs(self);
 		await_thread(remover.thread, "sriov_numvfs = 0", BOUND);
-		took = ran_ms() - begin;
+		took = running_ms() - begin;
 		if (took > longest)
 			longest = took;
 		EXPECT_EQ(0, remover.ret);
-		EXPECT_FALSE(is_there(self->bdf[0]));
-		EXPECT_FALSE(is_there(self->bdf[1]));
+		EXPECT_FALSE(sysfs_device_exists(self->bdf[0]));
+		EXPECT_FALSE(sysfs_device_exists(self->bdf[1]));
 		if (at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 
 		ASSERT_EQ(0, pf_add_vfs(&self->pf));
-		pf_bring_back(&self->pf);
+		pf_restore_vfs(&self->pf);
 		reopen_vfs(self);
 		if (at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		close(at.fd);
 		if (_metadata->exit_code == KSFT_FAIL) {
 			TH_LOG("at %s", points[i].name);
 			return;
 		}
 	}
-	TH_LOG("removed at %u points, at most %lld ms after they were closed",
-	       count, longest);
+	TH_LOG("VFs removed at %u points, longest %lld ms after close", count,
+	       longest);
 }
 
 static int remove_module(const char *name)
@@ -404,7 +418,7 @@ static int remove_module(const char *name)
 	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
 }
 
-/* Modules stay as long as somebody has a VF, or no more than a data_fd. */
+/* An open VF, and an open data_fd alone, prevent removal of the modules. */
 TEST_F(pf_event, remove_modules)
 {
 	unsigned int i, count = 0;
@@ -416,7 +430,7 @@ TEST_F(pf_event, remove_modules)
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme_vfio_pci"));
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme"));
 		point_answer(&at);
-		EXPECT_EQ(0, point_leave(&at, BOUND));
+		EXPECT_EQ(0, point_finish(&at, BOUND));
 		vf_reset(&self->vf);
 		close(at.fd);
 		guest_restart(&self->n);
@@ -425,7 +439,7 @@ TEST_F(pf_event, remove_modules)
 	EXPECT_FALSE(self->sibling.lost);
 
 	for (i = 0; i < points_count; i++) {
-		if (points[i].command && points[i].command != VF_SAVE)
+		if (points[i].command && points[i].command != COMMAND_SAVE)
 			continue;
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		point_answer(&at);
@@ -435,7 +449,7 @@ TEST_F(pf_event, remove_modules)
 		}
 		close_vfs(self);
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme_vfio_pci"));
-		EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+		EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		close(at.fd);
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme"));
 		EXPECT_EQ(0, remove_module("nvme_vfio_pci"));
@@ -443,13 +457,13 @@ TEST_F(pf_event, remove_modules)
 			EXPECT_EQ(0, remove_module("nvme"));
 			ASSERT_EQ(0, system("modprobe nvme"));
 			pf_await_live(&self->pf);
-			pf_bring_back(&self->pf);
+			pf_restore_vfs(&self->pf);
 		}
 		ASSERT_EQ(0, system("modprobe nvme-vfio-pci"));
 		reopen_vfs(self);
 		count++;
 	}
-	TH_LOG("removed %u times", count);
+	TH_LOG("modules removed %u times", count);
 }
 
 TEST_HARNESS_MAIN

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a VF does without migration, with firmware that can migrate and without.
- * It also shows that the NVMe driver of these tests works.
+ * Test a VF without migration, with firmware that supports migration and without.
+ * The test also validates the NVMe driver of the selftests.
  */
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/vf.h"
 
 FIXTURE(plain)
 {
@@ -25,7 +28,7 @@ FIXTURE_SETUP(plain)
 	if (!vf_bdf(0))
 		SKIP(return, "no VF is bound to the driver");
 	if (!vf_api_present(variant->api))
-		SKIP(return, "this kernel has no such API");
+		SKIP(return, "the kernel does not support this VFIO API");
 	guest_init(&self->n);
 	vf_open(&self->vf, vf_bdf(0), variant->api, self->n.mem, GUEST_MEM);
 	self->n.vf = &self->vf;
@@ -42,7 +45,7 @@ TEST_F(plain, migration_feature)
 	int ret = vf_mig_flags(&self->vf);
 
 	if (getenv("NVMEVF_DRIVER"))
-		SKIP(return, "not the driver under test");
+		SKIP(return, "NVMEVF_DRIVER selects a driver without migration");
 	if (!vf_firmware_migrates(self->vf.bdf)) {
 		EXPECT_EQ(-ENOTTY, ret);
 		EXPECT_EQ(-ENOTTY, vf_get_state(&self->vf));
@@ -102,14 +105,14 @@ TEST_F(plain, reset)
 	vf_reset(&self->vf);
 	EXPECT_EQ(0, nvme_read32(&self->n, NVME_CC));
 	EXPECT_EQ(0, nvme_read32(&self->n, NVME_CSTS));
-	/* What was on its way may or may not have been written. */
+	/* The reset may have interrupted writes: the blocks are unknown. */
 	memset(self->n.seq, 0, sizeof(self->n.seq));
 	nvme_start(&self->n, 1, 8, 8);
 	io_check(&self->n);
 }
 
-/* A guest must not be able to steer migration. */
-TEST_F(plain, no_migration_commands_for_guests)
+/* A guest must not be able to control migration. */
+TEST_F(plain, migration_commands_rejected)
 {
 	static const __u8 opcodes[] = { 0xc4, 0xc8, 0xcc, 0xd2, 0xd5 };
 	unsigned int i;

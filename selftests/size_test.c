@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How large a state may be: what one command carries, and not a byte more. The
- * device model is asked for states of any size (vf_fault()).
+ * Test the limit of the controller state: the bytes that one command carries. The
+ * device model reports any size on request (fault_set()).
  */
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 FIXTURE(size)
 {
 	struct nvme n;
 	struct vf vf[2];	/* the guest begins on the first */
-	int log;		/* of the kernel */
+	int log;		/* /dev/kmsg */
 };
 
 FIXTURE_SETUP(size)
 {
-	const char *why = vf_unfit(2, VF_ANY, false);
+	const char *why = vf_skip_reason(2, VF_ANY, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -32,7 +38,7 @@ FIXTURE_TEARDOWN(size)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		vf_fault(vf_bdf(i), VF_QUERY, VF_FAULT_NONE, 0);
+		fault_set(vf_bdf(i), COMMAND_QUERY, FAULT_NONE, 0);
 		vf_close(&self->vf[i]);
 	}
 	close(self->log);
@@ -43,29 +49,30 @@ static size_t stream_size(__u32 state)
 	return PAYLOAD_AT + (state + 7ULL) / 8 * 8 + END_SIZE;
 }
 
-static bool state_size(struct vf *vf, __u32 running, __u32 suspended)
+/* Set the reported sizes. False if the controller has no such fault. */
+static bool set_state_size(struct vf *vf, __u32 running, __u32 suspended)
 {
-	return vf_fault(vf->bdf, VF_QUERY, VF_FAULT_NONE, 0) &&
-	       vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE, running) &&
-	       vf_fault(vf->bdf, VF_QUERY, VF_FAULT_SIZE_IDLE, suspended);
+	return fault_set(vf->bdf, COMMAND_QUERY, FAULT_NONE, 0) &&
+	       fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE, running) &&
+	       fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, suspended);
 }
 
-/* What the log says that one command carries, when there are @size bytes; or 0 */
+/* Return the limit that the kernel log states for @size bytes of state, or 0. */
 static unsigned int logged_limit(int log, struct vf *vf, __u32 size)
 {
-	char line[8192], want[128];
+	char line[8192], expected[128];
 	unsigned int limit = 0;
 	ssize_t len;
 	char *found;
 
-	snprintf(want, sizeof(want),
-		 "%s: can't migrate: %u bytes of state, but one command carries ",
+	snprintf(expected, sizeof(expected),
+		 "%s: cannot migrate: %u bytes of controller state, one command carries ",
 		 vf->bdf, size);
 	while ((len = read(log, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
 		line[len > 0 ? len : 0] = '\0';
-		found = strstr(line, want);
+		found = strstr(line, expected);
 		if (found)
-			limit = strtoul(found + strlen(want), NULL, 10);
+			limit = strtoul(found + strlen(expected), NULL, 10);
 	}
 	return limit;
 }
@@ -75,32 +82,32 @@ static unsigned int find_limit(int log, struct vf *vf)
 	unsigned int limit;
 
 	must(lseek(log, 0, SEEK_END));
-	if (!state_size(vf, ~0U, ~0U))
+	if (!set_state_size(vf, ~0U, ~0U))
 		return 0;
 	if (vf_mig_data_size(vf) != -E2BIG)
-		die("%u bytes are not too much", ~0U);
+		die("a state of %u bytes was not refused with -E2BIG", ~0U);
 	limit = logged_limit(log, vf, ~0U);
 	if (!limit)
-		die("the log does not say how much is too much");
+		die("the kernel log does not state the limit");
 	return limit;
 }
 
-/* Up to the very limit, also where it is not whole words. */
-TEST_F(size, fits)
+/* States up to the limit migrate, including sizes that need padding. */
+TEST_F(size, within_limit)
 {
 	struct nvme *n = &self->n;
 	unsigned int limit = find_limit(self->log, n->vf), i;
 	const __u32 sizes[] = { limit, limit - 1, limit - 7, limit - 4095 };
 
 	if (!limit)
-		SKIP(return, "the firmware cannot be asked for other sizes");
+		SKIP(return, "the controller cannot report other sizes");
 	TH_LOG("one command carries %u bytes", limit);
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		struct vf *from = n->vf;
 		struct stream s;
 		int fd;
 
-		ASSERT_TRUE(state_size(from, sizes[i], sizes[i]));
+		ASSERT_TRUE(set_state_size(from, sizes[i], sizes[i]));
 		EXPECT_EQ(stream_size(sizes[i]), vf_mig_data_size(from));
 		io_submit(n, n->queue->next, 5);
 		nvme_ring(n, n->queue->next);
@@ -118,8 +125,8 @@ TEST_F(size, fits)
 	}
 }
 
-/* One byte more: refused before the guest stops, and the guest goes on. */
-TEST_F(size, too_large)
+/* Larger states are refused before the guest stops, and the guest continues. */
+TEST_F(size, above_limit)
 {
 	struct nvme *n = &self->n;
 	unsigned int limit = find_limit(self->log, n->vf), i;
@@ -128,19 +135,19 @@ TEST_F(size, too_large)
 	int fd;
 
 	if (!limit)
-		SKIP(return, "the firmware cannot be asked for other sizes");
+		SKIP(return, "the controller cannot report other sizes");
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		ASSERT_TRUE(state_size(vf, sizes[i], sizes[i]));
+		ASSERT_TRUE(set_state_size(vf, sizes[i], sizes[i]));
 		EXPECT_EQ(-E2BIG, vf_mig_data_size(vf));
 		EXPECT_EQ(-E2BIG, vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY,
 					       NULL));
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
-		/* The log has room for 10 of these lines in 5 seconds. */
+		/* The driver's rate limit is 10 lines in 5 seconds. */
 		if (i < 2)
 			EXPECT_EQ(limit, logged_limit(self->log, vf, sizes[i]));
 		io_check(n);
 
-		/* Who does not ask gets as far as that the state is wanted. */
+		/* Without PRE_COPY, the driver refuses in STOP_COPY. */
 		io_submit(n, n->queue->next, 5);
 		nvme_ring(n, n->queue->next);
 		EXPECT_EQ(-E2BIG, vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY,
@@ -149,8 +156,8 @@ TEST_F(size, too_large)
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 		io_wait(n);
 
-		/* The guest made queues meanwhile. */
-		ASSERT_TRUE(state_size(vf, limit, sizes[i]));
+		/* The state grows in PRE_COPY, as if the guest created queues. */
+		ASSERT_TRUE(set_state_size(vf, limit, sizes[i]));
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
 		EXPECT_EQ(-E2BIG, vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY,
 					       NULL));
@@ -159,12 +166,12 @@ TEST_F(size, too_large)
 		close(fd);
 		io_check(n);
 	}
-	vf_fault(vf->bdf, VF_QUERY, VF_FAULT_NONE, 0);
-	guest_move(n, &self->vf[1]);
+	fault_set(vf->bdf, COMMAND_QUERY, FAULT_NONE, 0);
+	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 }
 
-/* Each queue that the guest makes is a part of its state. */
+/* Each queue that the guest creates adds to the state. */
 TEST_F(size, grows_with_queues)
 {
 	struct nvme *n = &self->n;

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One migration after another, from VF to VF, as many as $NVMEVF_SOAK_MIGRATIONS
- * says. Each begins with I/O under way; some are called off and tried again. Every
- * completion is checked, and in the end every block that was ever written.
+ * Migrate a guest between VFs $NVMEVF_SOAK_MIGRATIONS times. Each migration begins
+ * with I/O in progress; some are canceled. The test checks every completion, and at
+ * the end every block that was written.
  *
- * $NVMEVF_SEED makes it do what it did another time. testbed/host/soak reads the line of
- * figures at the end.
+ * Set $NVMEVF_SEED to repeat a run. testbed/host/soak parses the line of figures at
+ * the end.
  */
 #include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define MAX_VFS		8
 
@@ -36,7 +41,7 @@ static long env(const char *name, long value)
 
 FIXTURE_SETUP(soak)
 {
-	const char *why = vf_unfit(2, VF_ANY, false);
+	const char *why = vf_skip_reason(2, VF_ANY, false);
 	long seed = env("NVMEVF_SEED", time(NULL));
 
 	if (why)
@@ -56,10 +61,10 @@ FIXTURE_TEARDOWN(soak)
 		vf_close(&self->vf[--self->vfs]);
 }
 
-/* Has the VF work on as much as its queues hold; returns how much is not done yet. */
-static unsigned int work(struct nvme *n)
+/* Fill all I/O queues and ring. Return the number of commands in progress. */
+static unsigned int fill_queues(struct nvme *n)
 {
-	unsigned int under_way = 0;
+	unsigned int in_progress = 0;
 	struct nvme_queue *q;
 
 	for (q = n->queue->next; q; q = q->next) {
@@ -68,11 +73,11 @@ static unsigned int work(struct nvme *n)
 		nvme_ring(n, q);
 	}
 	for (q = n->queue->next; q; q = q->next)
-		under_way += q->outstanding - nvme_completed(q);
-	return under_way;
+		in_progress += q->outstanding - nvme_completed(q);
+	return in_progress;
 }
 
-/* The target gets half of the state and is no more. */
+/* Write half of the stream to the destination, which then fails. */
 static void load_half(struct vf *to, struct stream s, size_t chunk)
 {
 	int fd, ret;
@@ -81,7 +86,8 @@ static void load_half(struct vf *to, struct stream s, size_t chunk)
 	ret = vf_set_state(to, VFIO_DEVICE_STATE_RESUMING, &fd) ?:
 	      stream_write(&s, fd, chunk);
 	if (ret)
-		die("%s: half a state: %s", to->bdf, strerror(-ret));
+		die("%s: writing half of a stream failed: %s", to->bdf,
+		    strerror(-ret));
 	vf_reset(to);
 	close(fd);
 }
@@ -99,11 +105,11 @@ static void migrate(FIXTURE_DATA(soak) * self, enum end end, bool precopy)
 
 	self->attempts[end]++;
 	n->chunk = chunks[random() % ARRAY_SIZE(chunks)];
-	io_leave(n);
+	io_leave_unfinished(n);
 	if (precopy) {
 		guest_precopy(n, &s);
-		/* The VF runs on. */
-		work(n);
+		/* The VF runs in PRE_COPY. */
+		fill_queues(n);
 		nvme_reap_any(n);
 	}
 	if (end == CANCELLED) {
@@ -113,7 +119,7 @@ static void migrate(FIXTURE_DATA(soak) * self, enum end end, bool precopy)
 	}
 
 	do {
-		in_flight = work(n);
+		in_flight = fill_queues(n);
 	} while (!in_flight);
 	self->in_flight += in_flight;
 	began = now_ms();
@@ -126,8 +132,8 @@ static void migrate(FIXTURE_DATA(soak) * self, enum end end, bool precopy)
 		guest_load(n, to, &s);
 	else
 		guest_roll_back(n);
-	/* What is there by now does not count as the first completion. */
-	work(n);
+	/* Measure until a completion that came after the transition. */
+	fill_queues(n);
 	nvme_reap_any(n);
 	took = now_ms() - began;
 	if (took > self->longest_ms)
@@ -138,7 +144,7 @@ static void migrate(FIXTURE_DATA(soak) * self, enum end end, bool precopy)
 		vf_reset(from);
 }
 
-/* Every other time with doorbells in memory, as Linux has them. */
+/* Start the controller, half of the time with Doorbell Buffer Config as in Linux. */
 static void start(struct nvme *n)
 {
 	int queues;
@@ -184,7 +190,7 @@ TEST_F_TIMEOUT(soak, migrations, 3600)
 	printf("# soak: migrations=%lu cancelled=%lu rolled_back=%lu target_failed=%lu ",
 	       self->attempts[SUCCEEDS], self->attempts[CANCELLED],
 	       self->attempts[ROLLED_BACK], self->attempts[TARGET_FAILS]);
-	/* Whatever is corrupt ends the test at once. */
+	/* Corrupt data would have ended the test before this line. */
 	printf("ios=%lu in_flight=%lu lost=%lu longest_stall_ms=%lld\n",
 	       ios, self->in_flight, lost, self->longest_ms);
 }

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The migration states of a VF: arcs, data_fd, reset. */
+/* Test the migration states of a VF: transitions, data_fd, reset, close. */
 #include <fcntl.h>
 #include <poll.h>
 #include <time.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define STATES	(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
 
@@ -30,7 +35,7 @@ FIXTURE_VARIANT_ADD(state, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(state)
 {
-	const char *why = vf_unfit(1, variant->api, false);
+	const char *why = vf_skip_reason(1, variant->api, false);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -50,7 +55,7 @@ static bool is_precopy(unsigned int state)
 	       state == VFIO_DEVICE_STATE_PRE_COPY_P2P;
 }
 
-/* States that come with a data_fd. */
+/* Does the driver return a data_fd on entry into @state? */
 static bool has_stream(unsigned int state)
 {
 	return is_precopy(state) || state == VFIO_DEVICE_STATE_STOP_COPY ||
@@ -62,7 +67,7 @@ static bool supported(int flags, unsigned int state)
 	return !is_precopy(state) || (flags & VFIO_MIGRATION_PRE_COPY);
 }
 
-TEST_F(state, features)
+TEST_F(state, supported_features)
 {
 	int known = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
 		    VFIO_MIGRATION_PRE_COPY;
@@ -73,7 +78,7 @@ TEST_F(state, features)
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 }
 
-/* The same arcs over and over, while the guest works. */
+/* Suspend and resume repeatedly during I/O. */
 TEST_F(state, suspend_and_resume)
 {
 	struct nvme *n = &self->n;
@@ -97,14 +102,14 @@ TEST_F(state, suspend_and_resume)
 	io_check(n);
 }
 
-/* Suspended means: no DMA, though doorbells are rung. They count later. */
+/* A suspended VF does no DMA; doorbell writes take effect after RESUME. */
 TEST_F(state, suspended_vf_is_quiet)
 {
 	struct nvme *n = &self->n;
 	struct nvme_queue *q;
 
 	nvme_start_vectors(n);
-	io_check(n);	/* now there is something to read */
+	io_check(n);	/* write blocks, so that I/O includes reads */
 	guest_suspend(n);
 	for (q = n->queue->next; q; q = q->next) {
 		while (vf_irq_pending(n->vf, q->vector, 0))
@@ -144,7 +149,7 @@ TEST_F(state, data_size)
 	busy = vf_mig_data_size(&self->vf);
 	EXPECT_LT(idle, busy);
 
-	/* It must not promise less than what comes. */
+	/* The stream must not be longer than the reported size. */
 	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd));
 	EXPECT_EQ(busy, vf_mig_data_size(&self->vf));
 	ASSERT_EQ(0, stream_read(&s, fd, 4096));
@@ -158,7 +163,7 @@ struct reset {
 	struct vf	*vf;
 	pthread_t	thread;
 	pid_t		tid;
-	bool		over;
+	bool		done;
 };
 
 static void *reset(void *arg)
@@ -167,30 +172,31 @@ static void *reset(void *arg)
 
 	__atomic_store_n(&r->tid, gettid(), __ATOMIC_RELEASE);
 	must(ioctl(r->vf->fd, VFIO_DEVICE_RESET));
-	__atomic_store_n(&r->over, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
-/* Returns in the middle of it, or after it if the machine is slow. */
+/*
+ * Start a reset and return while the reset is in progress: the kernel sleeps for
+ * 100 ms in a function-level reset. On a slow machine the reset may be done.
+ */
 static void reset_begin(struct reset *r, struct vf *vf)
 {
-	char path[64];
 	pid_t tid;
 
 	*r = (struct reset){ .vf = vf };
 	if (pthread_create(&r->thread, NULL, reset, r))
-		die("no thread");
+		die("pthread_create failed");
 	while (!(tid = __atomic_load_n(&r->tid, __ATOMIC_ACQUIRE)))
 		;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stack", tid);
-	while (!__atomic_load_n(&r->over, __ATOMIC_ACQUIRE) &&
-	       !threads_in(path, "pcie_flr", "msleep"))
+	while (!__atomic_load_n(&r->done, __ATOMIC_ACQUIRE) &&
+	       !sleeps_in(tid, SYS_ioctl, vf->fd))
 		;
 }
 
 /*
- * Most controllers get a tenth of a second to come out of a reset. A SUSPEND in that
- * time must not outlast it, or else the VF stands still while its state is RUNNING.
+ * A function-level reset takes 100 ms on most controllers. A SUSPEND during the
+ * reset must be undone, or else the VF stays suspended in state RUNNING.
  */
 TEST_F(state, suspend_while_reset)
 {
@@ -202,7 +208,7 @@ TEST_F(state, suspend_while_reset)
 
 	vf_config_read(&self->vf, PCI_STATUS, &status, sizeof(status));
 	if (status & PCI_STATUS_IMM_READY)
-		SKIP(return, "the VF is ready at once after a reset");
+		SKIP(return, "the VF is ready immediately after a reset");
 
 	while (!in_time) {
 		ASSERT_GT(deadline, time(NULL));
@@ -213,7 +219,7 @@ TEST_F(state, suspend_while_reset)
 		await_thread(r.thread, "a reset", PATIENCE);
 		vf_reset_done(&self->vf);
 
-		/* If the machine is slow, it is over before SUSPEND begins. */
+		/* On a slow machine the reset ends before SUSPEND begins. */
 		in_time = ret;
 		if (in_time)
 			ASSERT_EQ(-EAGAIN, ret);
@@ -229,7 +235,7 @@ TEST_F(state, suspend_while_reset)
 
 TEST_F(state, data_fd_for_reading)
 {
-	void *nowhere = must(mmap(NULL, PAGE, PROT_NONE,
+	void *unmapped = must(mmap(NULL, PAGE, PROT_NONE,
 				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	struct pollfd pfd = { .events = POLLIN };
 	struct stream s;
@@ -243,7 +249,7 @@ TEST_F(state, data_fd_for_reading)
 	EXPECT_EQ(EBADF, errno);
 	EXPECT_EQ(-1, lseek(pfd.fd, 0, SEEK_SET));
 	EXPECT_EQ(ESPIPE, errno);
-	EXPECT_EQ(-1, read(pfd.fd, nowhere, PAGE));
+	EXPECT_EQ(-1, read(pfd.fd, unmapped, PAGE));
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(1, poll(&pfd, 1, 5000));
 	EXPECT_EQ(POLLIN, pfd.revents & (POLLIN | POLLERR | POLLHUP));
@@ -253,12 +259,12 @@ TEST_F(state, data_fd_for_reading)
 		EXPECT_EQ(0, read(pfd.fd, &byte, 1));
 
 	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP, NULL));
-	EXPECT_EQ(-ENODEV, stream_touch(pfd.fd));
+	EXPECT_EQ(-ENODEV, stream_transfer_byte(pfd.fd));
 	EXPECT_EQ(1, poll(&pfd, 1, 0));
 	EXPECT_TRUE(pfd.revents & (POLLERR | POLLHUP));
 }
 
-/* Without waiting for the data: EAGAIN until poll() says so. */
+/* Before SAVE_DATA ends, a non-blocking read() fails with -EAGAIN. */
 TEST_F(state, data_fd_nonblocking)
 {
 	struct pollfd pfd = { .events = POLLIN };
@@ -297,15 +303,15 @@ TEST_F(state, data_fd_for_writing)
 	EXPECT_EQ(1, poll(&pfd, 1, 0));
 	EXPECT_EQ(POLLOUT, pfd.revents);
 
-	/* Nothing came: there is nothing to go on with. */
+	/* Without a stream, the VF cannot leave RESUMING. */
 	EXPECT_EQ(-EINVAL, vf_set_state(&self->vf, VFIO_DEVICE_STATE_STOP,
 					NULL));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(&self->vf));
 	vf_reset(&self->vf);
-	EXPECT_EQ(-ENODEV, stream_touch(pfd.fd));
+	EXPECT_EQ(-ENODEV, stream_transfer_byte(pfd.fd));
 }
 
-/* The user closes data_fd when he likes. */
+/* Closing data_fd early does not change the state. */
 TEST_F(state, data_fd_closed_early)
 {
 	static const unsigned int states[] = {
@@ -330,8 +336,8 @@ TEST_F(state, data_fd_closed_early)
 	io_check(&self->n);
 }
 
-/* Reset always helps: RUNNING, data_fd dead, and the guest can start anew. */
-TEST_F(state, reset)
+/* A reset in any state ends in RUNNING; data_fd fails, and the guest can start. */
+TEST_F(state, reset_in_each_state)
 {
 	unsigned int state;
 	int fd;
@@ -344,9 +350,9 @@ TEST_F(state, reset)
 		nvme_ring(&self->n, &self->n.queue[1]);
 		ASSERT_EQ(0, vf_set_state(&self->vf, state, &fd));
 		vf_reset(&self->vf);
-		/* At once, not only when somebody asks for the state. */
+		/* data_fd must fail before any other call sees the reset. */
 		if (has_stream(state))
-			EXPECT_EQ(-ENODEV, stream_touch(fd))
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(fd))
 				TH_LOG("in state %u", state);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		close(fd);
@@ -358,8 +364,8 @@ TEST_F(state, reset)
 	}
 }
 
-/* Who leaves in the middle leaves a VF that the next one can use. */
-TEST_F(state, close)
+/* After close in any state, the next user gets a working VF. */
+TEST_F(state, close_in_each_state)
 {
 	unsigned int state;
 	int fd;
@@ -371,7 +377,7 @@ TEST_F(state, close)
 		ASSERT_EQ(0, vf_set_state(&self->vf, state, &fd));
 		vf_close(&self->vf);
 		if (has_stream(state))
-			EXPECT_EQ(-ENODEV, stream_touch(fd))
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(fd))
 				TH_LOG("in state %u", state);
 		close(fd);
 
@@ -383,7 +389,7 @@ TEST_F(state, close)
 	}
 }
 
-/* data_fd lives longer than the VF's file. */
+/* data_fd may be used while the VF's device file is closed. */
 TEST_F(state, read_while_closing)
 {
 	struct stream s;
@@ -407,8 +413,8 @@ TEST_F(state, read_while_closing)
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 }
 
-/* Random arcs, whose stream is used while they go on. */
-static void walk(struct vf *vf)
+/* Set a random state, and use its data_fd in the background. */
+static void set_random_state(struct vf *vf)
 {
 	static char buf[256];
 	int fd;
@@ -424,37 +430,37 @@ static void walk(struct vf *vf)
 	}
 }
 
-static void ask(struct vf *vf)
+static void query(struct vf *vf)
 {
 	vf_mig_data_size(vf);
 	vf_get_state(vf);
 }
 
-/* Whoever wins, nobody hangs, and a reset puts all in order. */
-TEST_F(state, tug_of_war)
+/* Concurrent transitions, queries and resets do not hang; a reset restores RUNNING. */
+TEST_F(state, concurrent_calls)
 {
-	static void (*const parties[])(struct vf *vf) = {
-		walk, walk, ask, vf_reset,
+	static void (*const jobs[])(struct vf *vf) = {
+		set_random_state, set_random_state, query, vf_reset,
 	};
-	pid_t pid[ARRAY_SIZE(parties)];
+	pid_t pid[ARRAY_SIZE(jobs)];
 	time_t end = time(NULL) + 5;
 	unsigned int i;
 	int status;
 
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
-	for (i = 0; i < ARRAY_SIZE(parties); i++) {
+	for (i = 0; i < ARRAY_SIZE(jobs); i++) {
 		pid[i] = fork();
 		ASSERT_LE(0, pid[i]);
 		if (pid[i])
 			continue;
 		srandom(i);
 		while (time(NULL) < end)
-			parties[i](&self->vf);
+			jobs[i](&self->vf);
 		while (wait(NULL) > 0)
 			;
 		_exit(0);
 	}
-	for (i = 0; i < ARRAY_SIZE(parties); i++) {
+	for (i = 0; i < ARRAY_SIZE(jobs); i++) {
 		ASSERT_EQ(pid[i], waitpid(pid[i], &status, 0));
 		EXPECT_EQ(0, status);
 	}

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What goes through data_fd: good streams in pieces of all sizes are taken, and
- * of damaged ones nothing is loaded.
+ * Test the stream that data_fd carries: the driver loads valid streams in pieces
+ * of any size, and loads nothing from a damaged stream.
  */
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 FIXTURE(stream)
 {
 	struct nvme n;
 	struct vf src, dst;
-	struct stream good;	/* the guest on src, which is in STOP_COPY */
+	struct stream good;	/* saved from src, which is in STOP_COPY */
 };
 
 FIXTURE_VARIANT(stream)
@@ -26,7 +31,7 @@ FIXTURE_VARIANT_ADD(stream, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(stream)
 {
-	const char *why = vf_unfit(2, variant->api, false);
+	const char *why = vf_skip_reason(2, variant->api, false);
 	struct nvme_queue *q;
 
 	if (why)
@@ -36,7 +41,7 @@ FIXTURE_SETUP(stream)
 	vf_open(&self->dst, vf_bdf(1), variant->api, self->n.mem, GUEST_MEM);
 	self->n.vf = &self->src;
 
-	/* A guest with something to lose. */
+	/* Leave commands in progress, so that the state includes them. */
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 	for (q = self->n.queue->next; q; q = q->next) {
 		io_submit(&self->n, q, 6);
@@ -67,12 +72,12 @@ static struct stream copy(const struct stream *s, size_t room)
 	struct stream new = { .data = calloc(1, s->len + room), .len = s->len };
 
 	if (!new.data)
-		die("no memory");
+		die("no memory for %zu bytes", s->len + room);
 	memcpy(new.data, s->data, s->len);
 	return new;
 }
 
-/* Opens a gap of @len bytes. */
+/* Insert @len zero bytes. */
 static void *insert(struct stream *s, size_t at, size_t len)
 {
 	memmove(s->data + at + len, s->data + at, s->len - at);
@@ -87,7 +92,7 @@ static void cut(struct stream *s, size_t at, size_t len)
 	memmove(s->data + at, s->data + at + len, s->len - at);
 }
 
-/* So that nothing but the damage itself is wrong. */
+/* Recalculate the checksum, so that only the damage itself is invalid. */
 static void fix_checksum(struct stream *s)
 {
 	struct nvmevf_end *end = (void *)s->data + s->len - sizeof(*end);
@@ -95,7 +100,7 @@ static void fix_checksum(struct stream *s)
 	end->crc32c = crc32c(s->data, s->len - END_SIZE);
 }
 
-/* A record of a type from the future, with its padding. */
+/* Insert a record of an unknown type, with its padding. */
 static void insert_unknown(struct stream *s, size_t at, __u32 flags, size_t len)
 {
 	struct nvmevf_record *r;
@@ -116,7 +121,7 @@ static void vectors(struct stream *s)		{ identity(s)->msix_vectors++; }
 static void queue_pairs(struct stream *s)	{ identity(s)->queue_pairs++; }
 static void model(struct stream *s)		{ identity(s)->model[39] ^= 1; }
 static void firmware(struct stream *s)		{ identity(s)->firmware[0] ^= 1; }
-static void huge(struct stream *s)		{ identity(s)->state_size = ~0; }
+static void state_size_huge(struct stream *s)		{ identity(s)->state_size = ~0; }
 static void identity_type(struct stream *s)	{ record(s, 0)->type = 9; }
 static void identity_flags(struct stream *s)	{ record(s, 0)->flags = 1; }
 static void identity_longer(struct stream *s)	{ record(s, 0)->length += 8; }
@@ -172,7 +177,7 @@ static void state_cut(struct stream *s)
 	cut(s, s->len - END_SIZE - 8, 8);
 }
 
-static void unknown_needed(struct stream *s)
+static void unknown_mandatory(struct stream *s)
 {
 	insert_unknown(s, STATE_AT, 0, 8);
 }
@@ -206,7 +211,7 @@ static void checksum(struct stream *s)
 
 static void end_reserved(struct stream *s)	{ s->data[s->len - 1] = 1; }
 static void end_longer(struct stream *s)	{ record(s, s->len - END_SIZE)->length = 16; }
-static void trailing(struct stream *s)		{ insert(s, s->len, 1); }
+static void data_after_end(struct stream *s)		{ insert(s, s->len, 1); }
 
 static const struct damage {
 	const char *name;
@@ -225,7 +230,7 @@ static const struct damage {
 	DAMAGE(queue_pairs, EINVAL),
 	DAMAGE(model, EINVAL),
 	DAMAGE(firmware, EINVAL),
-	DAMAGE(huge, EFBIG),
+	DAMAGE(state_size_huge, EFBIG),
 	DAMAGE(identity_type, EINVAL),
 	DAMAGE(identity_flags, EINVAL),
 	DAMAGE(identity_longer, EINVAL),
@@ -240,20 +245,20 @@ static const struct damage {
 	DAMAGE(state_4g, EFBIG),
 	DAMAGE(no_state, EINVAL),
 	DAMAGE(state_twice, EINVAL),
-	DAMAGE(unknown_needed, EINVAL),
+	DAMAGE(unknown_mandatory, EINVAL),
 	DAMAGE(unknown_flags, EINVAL),
 	DAMAGE(unknown_first, EINVAL),
 	DAMAGE(unknown_huge, EINVAL),
 	DAMAGE(unknown_padding, EINVAL),
 	DAMAGE(end_longer, EINVAL),
 	DAMAGE(end_reserved, EINVAL),
-	/* These the driver lets through, and the controller refuses them. */
+	/* The driver accepts the following; the controller refuses them. */
 	DAMAGE(state_bit, EINVAL),
 	DAMAGE(state_zero, EINVAL),
 	DAMAGE(state_cut, EINVAL),
 	{ "checksum", checksum, EBADMSG, true },
 	{ "checksum of the state", state_bit, EBADMSG, true },
-	{ "one byte more", trailing, EINVAL, true },
+	{ "data_after_end", data_after_end, EINVAL, true },
 };
 
 TEST_F(stream, damaged)
@@ -276,7 +281,7 @@ TEST_F(stream, damaged)
 					  VFIO_DEVICE_STATE_RESUMING, &fd));
 		EXPECT_EQ(-d->error, stream_write(&bad, fd, chunk))
 			TH_LOG("damage: %s", d->name);
-		/* There is no second try. */
+		/* Later calls on a refused stream return the same error. */
 		EXPECT_EQ(-1, write(fd, &byte, 1));
 		EXPECT_EQ(d->error, errno)
 			TH_LOG("damage: %s", d->name);
@@ -285,9 +290,9 @@ TEST_F(stream, damaged)
 			TH_LOG("damage: %s", d->name);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(&self->dst));
 
-		/* What comes after the end comes after the load. */
+		/* The driver loads the state at END, before it sees more data. */
 		self->n.vf = &self->dst;
-		if (d->apply != trailing)
+		if (d->apply != data_after_end)
 			EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CC))
 				TH_LOG("damage: %s", d->name);
 		vf_reset(&self->dst);
@@ -332,13 +337,13 @@ TEST_F(stream, truncated)
 		close(fd);
 	}
 
-	/* A guest on the target may also start from scratch after that. */
+	/* A new guest can start on the destination after that. */
 	memset(self->n.seq, 0, sizeof(self->n.seq));
 	nvme_start(&self->n, 1, 8, 8);
 	io_check(&self->n);
 }
 
-/* What a later version may add. */
+/* The driver ignores optional records, which later versions may add. */
 TEST_F(stream, optional_records)
 {
 	struct stream s = copy(&self->good, 1 << 18);
@@ -371,8 +376,8 @@ TEST_F(stream, format)
 	EXPECT_EQ(crc32c(s->data, s->len - END_SIZE), end->crc32c);
 }
 
-/* One byte at a time, both ways; and the same state saved twice. */
-TEST_F(stream, small_pieces)
+/* Save the same state again; read and write one byte per call. */
+TEST_F(stream, one_byte_per_call)
 {
 	struct stream s;
 	int fd;
@@ -391,8 +396,8 @@ TEST_F(stream, small_pieces)
 	io_check(&self->n);
 }
 
-/* A write() that faults in the middle has written what came before. */
-TEST_F(stream, fault)
+/* A write() that faults returns the number of bytes before the fault. */
+TEST_F(stream, unmapped_buffer)
 {
 	char *page = must(mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -418,7 +423,7 @@ TEST_F(stream, fault)
 	io_check(&self->n);
 }
 
-/* The target sees who comes while the guest still runs on the source. */
+/* The destination checks IDENTITY while the guest still runs on the source. */
 TEST_F(stream, precopy)
 {
 	struct vfio_precopy_info info = { .argsz = sizeof(info) };
@@ -429,7 +434,7 @@ TEST_F(stream, precopy)
 	char byte;
 
 	if (!(vf_mig_flags(&self->src) & VFIO_MIGRATION_PRE_COPY))
-		SKIP(return, "no pre-copy");
+		SKIP(return, "the driver does not support PRE_COPY");
 	guest_roll_back(n);
 	io_wait(n);
 
@@ -445,7 +450,7 @@ TEST_F(stream, precopy)
 	EXPECT_EQ(0, info.initial_bytes);
 	io_check(n);
 
-	/* A guest for another controller is turned away at once. */
+	/* The driver refuses the IDENTITY of another model immediately. */
 	ASSERT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_RESUMING,
 				  &dst_fd));
 	first.data[IDENTITY_AT + offsetof(struct nvmevf_identity, model)] ^= 1;

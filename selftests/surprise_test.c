@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The PF is pulled out of its slot while its VFs are at all points of a migration,
- * one at each, or with fewer VFs at some, and one more does I/O. It does not come
- * back, so this is only done when $NVMEVF_SURPRISE is set.
+ * Test surprise removal of the PF. Each VF is at another point of a migration, as
+ * far as there are enough VFs, and one more VF does I/O. The PF does not return, so
+ * the test runs only if $NVMEVF_SURPRISE is set.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -12,12 +12,21 @@
 #include <linux/pci_regs.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/point.h"
+#include "lib/sibling.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 /*
- * Seconds: the controller's commands may take so long, and then all is over. Before
- * that, all VFs must have got to where they shall be.
+ * Seconds. TIMEOUT is the nvme driver's limit for a command: all VFs must reach their
+ * points in that time. BOUND limits the driver's reaction to the removal.
  */
 #define TIMEOUT	20
 #define BOUND	(2 * TIMEOUT + PATIENCE)
@@ -28,7 +37,7 @@ struct guest {
 	struct nvme	n;
 	struct vf	vf;
 	struct at	at;
-	int		request;	/* eventfd */
+	int		request;	/* eventfd of vf_request_fd() */
 	pthread_t	thread;
 };
 
@@ -43,7 +52,7 @@ FIXTURE(surprise)
 
 FIXTURE_SETUP(surprise)
 {
-	const char *why = vf_unfit(2, VF_ANY, true);
+	const char *why = vf_skip_reason(2, VF_ANY, true);
 	const char *bdf[MAX_VFS];
 	unsigned int i;
 
@@ -51,6 +60,8 @@ FIXTURE_SETUP(surprise)
 		SKIP(return, "NVMEVF_SURPRISE is not set");
 	if (why)
 		SKIP(return, "%s", why);
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
 	while (self->count < points_count && vf_bdf(self->count + 1)) {
 		bdf[self->count] = vf_bdf(self->count);
 		self->count++;
@@ -76,14 +87,15 @@ FIXTURE_SETUP(surprise)
 
 FIXTURE_TEARDOWN(surprise)
 {
+	trace_close();
 }
 
 /*
- * Cuts the power of the slot, and of its indicator, which makes QEMU drop the
- * device. That was us and not the hotplug driver, which hears only that nothing
- * is in the slot any more, and finds the power on.
+ * Turn off the slot's power and power indicator, which makes QEMU remove the device.
+ * Then restore the register, so that the hotplug driver sees a removal from a powered
+ * slot.
  */
-static void pull_out(const struct pf *pf)
+static void remove_by_surprise(const struct pf *pf)
 {
 	char path[64], device[PATH_MAX], config[PATH_MAX + 8];
 	__u8 at = 0, id[2] = {};
@@ -110,8 +122,8 @@ static void pull_out(const struct pf *pf)
 	close(fd);
 }
 
-/* How many of them the host wants back. */
-static unsigned int requests(struct guest *guest, unsigned int count)
+/* Wait for requests to release VFs; return the number of such VFs. */
+static unsigned int await_requests(struct guest *guest, unsigned int count)
 {
 	struct pollfd pfd[MAX_VFS];
 	unsigned int i;
@@ -136,7 +148,7 @@ TEST_F(surprise, removal)
 	struct sibling *sibling = &self->sibling;
 	unsigned int i;
 	time_t began;
-	int patience;
+	int ms_left;
 
 	pf_set_timeout(&self->pf, TIMEOUT);
 	for (g = self->guest; g < end; g++) {
@@ -148,43 +160,43 @@ TEST_F(surprise, removal)
 	sibling_await(sibling, 1);
 
 	began = time(NULL);
-	pull_out(&self->pf);
-	await_thread(sibling->thread, "the loss of a controller", BOUND);
+	remove_by_surprise(&self->pf);
+	await_thread(sibling->thread, "the sibling's I/O", BOUND);
 	EXPECT_TRUE(sibling->lost);
 	for (g = self->guest; g < end; g++)
 		if (g->at.thread)
-			EXPECT_GT(0, point_leave(&g->at, BOUND))
+			EXPECT_GT(0, point_finish(&g->at, BOUND))
 				TH_LOG("at %s", g->at.point->name);
-	TH_LOG("commands ended after %ld s", time(NULL) - began);
+	TH_LOG("commands ended %ld s after the removal", time(NULL) - began);
 
 	for (g = self->guest; g < end; g++) {
 		EXPECT_LE(0, vf_get_state(&g->vf));
 		if (point_is_running(g->at.point))
 			continue;
-		guest_check_frozen(&g->n, "when the PF was removed");
+		guest_check_frozen(&g->n, "after the removal of the PF");
 		EXPECT_GT(0, vf_set_state(&g->vf, VFIO_DEVICE_STATE_RUNNING, NULL))
 			TH_LOG("at %s", g->at.point->name);
 	}
 
-	/* The host wants its VFs back, one after the other, and waits for each. */
+	/* The kernel requests the VFs one by one, and waits for each. */
 	vf_close(&sibling->vf);
-	EXPECT_EQ(1, requests(self->guest, self->count));
+	EXPECT_EQ(1, await_requests(self->guest, self->count));
 	for (g = self->guest; g < end; g++)
 		ASSERT_EQ(0, pthread_create(&g->thread, NULL, close_vf, g));
 	for (g = self->guest; g < end; g++)
 		await_thread(g->thread, "close", BOUND);
-	for (patience = 1000 * BOUND; patience; patience--) {
-		if (!is_there(self->pf.bdf))
+	for (ms_left = 1000 * BOUND; ms_left; ms_left--) {
+		if (!sysfs_device_exists(self->pf.bdf))
 			break;
 		usleep(1000);
 	}
-	EXPECT_FALSE(is_there(self->pf.bdf));
+	EXPECT_FALSE(sysfs_device_exists(self->pf.bdf));
 	for (g = self->guest; g < end; g++) {
-		EXPECT_FALSE(is_there(g->vf.bdf));
+		EXPECT_FALSE(sysfs_device_exists(g->vf.bdf));
 		if (g->at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(g->at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(g->at.fd));
 	}
-	TH_LOG("%u VFs gone after %ld s", self->count + 1, time(NULL) - began);
+	TH_LOG("%u VFs removed after %ld s", self->count + 1, time(NULL) - began);
 }
 
 TEST_HARNESS_MAIN

@@ -8,8 +8,15 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "trace.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/stream.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
 #define DELAY_MS	50
 /* ... which the controller counts from the last whole one. */
@@ -20,11 +27,14 @@ static const struct {
 	const char	*fields;	/* after those that all events have */
 } events[] = {
 	{ "nvmevf_arc",
-	  "__data_loc char[] vf; unsigned int from; unsigned int to; int error; "
-	  "u64 duration_ns; " },
+	  "__data_loc char[] vf; __data_loc char[] from; __data_loc char[] to; "
+	  "int error; u64 duration_ns; " },
+	{ "nvmevf_command_begin",
+	  "__data_loc char[] vf; __data_loc char[] verb; u8 opcode; "
+	  "unsigned int bytes; " },
 	{ "nvmevf_command",
-	  "__data_loc char[] vf; u8 opcode; unsigned int bytes; int error; "
-	  "unsigned int status; u64 duration_ns; " },
+	  "__data_loc char[] vf; __data_loc char[] verb; u8 opcode; "
+	  "unsigned int bytes; int error; unsigned int status; u64 duration_ns; " },
 	{ "nvmevf_data_read",
 	  "__data_loc char[] vf; u64 offset; u64 bytes; int error; " },
 	{ "nvmevf_data_write",
@@ -34,7 +44,9 @@ static const struct {
 	{ "nvmevf_reset", "__data_loc char[] vf; " },
 };
 
-#define OTHER_MAGIC	"\"not of an NVMe VF, magic 0x4d4c4656454d564f\""
+#define SUSPEND_FAILED	" error=-5 status=0x4120\n"
+#define OTHER_MAGIC							\
+	"\"not a stream of this driver: magic 0x4d4c4656454d564f, expected 0x4d4c4656454d564e\""
 
 FIXTURE(trace)
 {
@@ -44,20 +56,20 @@ FIXTURE(trace)
 
 FIXTURE_SETUP(trace)
 {
-	const char *unfit = vf_unfit(2, VF_ANY, true);
+	const char *unfit = vf_skip_reason(2, VF_ANY, true);
 
 	if (unfit)
 		SKIP(return, "%s", unfit);
 	guest_open(&self->n, self->vf, 2, VF_ANY);
 	nvme_start(&self->n, 1, 8, 8);
 	self->n.chunk = 1 << 20;
-	ASSERT_TRUE(events_open());
+	ASSERT_TRUE(trace_open());
 }
 
 FIXTURE_TEARDOWN(trace)
 {
-	events_close();
-	vf_no_faults(self->vf[0].bdf);
+	trace_close();
+	fault_clear_all(self->vf[0].bdf);
 	vf_close(&self->vf[0]);
 	vf_close(&self->vf[1]);
 }
@@ -69,18 +81,62 @@ static unsigned long long number_after(const char *text, const char *name)
 	return at ? strtoull(at + strlen(name), NULL, 0) : 0;
 }
 
+/* Commands that have begun and not ended: the fields that both events have. */
+struct pending {
+	char	*fields[8];
+};
+
+static void begin_command(struct pending *p, const char *fields)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(p->fields); i++) {
+		if (!p->fields[i]) {
+			p->fields[i] = strdup(fields);
+			return;
+		}
+	}
+	die("%zu commands are pending before \"%s\"", ARRAY_SIZE(p->fields), fields);
+}
+
+static void end_command(struct pending *p, const char *fields)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(p->fields); i++) {
+		if (p->fields[i] &&
+		    !strncmp(p->fields[i], fields, strlen(p->fields[i]))) {
+			free(p->fields[i]);
+			p->fields[i] = NULL;
+			return;
+		}
+	}
+	die("a command ended that has not begun: %s", fields);
+}
+
 /*
- * The events so far, one a line, with A and B instead of the addresses, and
- * without what is not the same each time: the durations, which none lacks.
+ * Return the events so far, one a line, without what differs from run to run: with
+ * A and B for the addresses, without durations, of which none may be 0, and without the
+ * beginnings of commands: SAVE_DATA may begin before or after the end of its arc. Each
+ * command must begin once and end once.
  */
 static char *seen(FIXTURE_DATA(trace) * self)
 {
-	char *all = events_read(), *rest = all, *line, *at, *result;
+	static const char begin[] = "nvmevf_command_begin: ";
+	static const char end[] = "nvmevf_command: ";
+	char *all = trace_read(), *rest = all, *line, *at, *result;
 	size_t len;
 	FILE *out = open_memstream(&result, &len);
-	int i;
+	struct pending pending = {};
+	unsigned int i;
 
 	while ((line = strsep(&rest, "\n")) && *line) {
+		if (!strncmp(line, begin, strlen(begin))) {
+			begin_command(&pending, line + strlen(begin));
+			continue;
+		}
+		if (!strncmp(line, end, strlen(end)))
+			end_command(&pending, line + strlen(end));
 		for (i = 0; i < 2; i++) {
 			at = strstr(line, self->vf[i].bdf);
 			if (at)
@@ -91,11 +147,14 @@ static char *seen(FIXTURE_DATA(trace) * self)
 		}
 		at = strstr(line, " duration_ns=");
 		if (at && !number_after(at, "duration_ns="))
-			die("it took no time: %s", line);
+			die("duration is 0: %s", line);
 		if (at)
 			*at = '\0';
 		fprintf(out, "%s\n", line);
 	}
+	for (i = 0; i < ARRAY_SIZE(pending.fields); i++)
+		if (pending.fields[i])
+			die("command has not ended: %s", pending.fields[i]);
 	fclose(out);
 	free(all);
 	return result;
@@ -104,7 +163,7 @@ static char *seen(FIXTURE_DATA(trace) * self)
 /* How long it took, of the first event of this VF that has such a field. */
 static double duration_ms(struct vf *vf, const char *event, const char *field)
 {
-	char *all = events_read(), *rest = all, *line, begin[64];
+	char *all = trace_read(), *rest = all, *line, begin[64];
 	unsigned long long ns = 0;
 
 	snprintf(begin, sizeof(begin), "%s: vf=%s ", event, vf->bdf);
@@ -154,11 +213,11 @@ TEST(format)
 	char *text, *line, *rest, *name, fields[512];
 	unsigned int i;
 
-	if (!events_open())
-		SKIP(return, "the driver has no tracepoints");
-	events_close();
+	if (!trace_open())
+		SKIP(return, "this kernel has no tracefs");
+	trace_close();
 	for (i = 0; i < ARRAY_SIZE(events); i++) {
-		text = events_format(events[i].name);
+		text = trace_format(events[i].name);
 		/* These names mean nothing to a program. */
 		EXPECT_EQ(NULL, strstr(text, "VFIO_DEVICE_STATE_"));
 		EXPECT_EQ(NULL, strstr(text, "nvme_vf_"));
@@ -184,14 +243,14 @@ static void migrate(FIXTURE_DATA(trace) * self, struct stream *s)
 	struct nvme *n = &self->n;
 
 	/* SAVE_DATA is to end after the arc that began it. */
-	if (!vf_fault(n->vf->bdf, VF_SAVE, VF_FAULT_NEVER, 0) ||
-	    !vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_DELAY, DELAY_MS))
+	if (!fault_set(n->vf->bdf, COMMAND_SAVE, FAULT_NEVER, 0) ||
+	    !fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_DELAY, DELAY_MS))
 		die("cannot delay commands");
 	guest_precopy(n, s);
 	guest_suspend(n);
 	guest_stop_copy(n, s);
 	usleep(DELAY_MS * 1000);
-	vf_fault(n->vf->bdf, VF_SAVE, VF_FAULT_NONE, 0);
+	fault_set(n->vf->bdf, COMMAND_SAVE, FAULT_NONE, 0);
 	guest_read_state(n, s);
 	guest_load(n, &self->vf[1], s);
 }
@@ -206,40 +265,40 @@ TEST_F(trace, migration)
 	migrate(self, &s);
 	state = (stream_state_length(&s) + 3) / 4 * 4;
 	must(asprintf(&expected,
-		      "nvmevf_command: vf=A opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
-		      "nvmevf_command: vf=A opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
-		      "nvmevf_command: vf=A opcode=QUERY_DATA_SIZE bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=size opcode=0xc4 bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=A from=RUNNING to=PRE_COPY error=0\n"
 		      "nvmevf_data_read: vf=A offset=0 bytes=%u error=0\n"
 		      "nvmevf_data_read: vf=A offset=%u bytes=0 error=%d\n"
-		      "nvmevf_command: vf=A opcode=SUSPEND bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=suspend opcode=0xc8 bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=A from=PRE_COPY to=PRE_COPY_P2P error=0\n"
-		      "nvmevf_command: vf=A opcode=QUERY_DATA_SIZE bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=size opcode=0xc4 bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=A from=PRE_COPY_P2P to=STOP_COPY error=0\n"
-		      "nvmevf_command: vf=A opcode=SAVE_DATA bytes=%llu error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=save opcode=0xd2 bytes=%llu error=0 status=0x0\n"
 		      "nvmevf_data_read: vf=A offset=%u bytes=%zu error=0\n"
 		      "nvmevf_data_read: vf=A offset=%zu bytes=0 error=0\n"
-		      "nvmevf_command: vf=B opcode=SUSPEND bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=suspend opcode=0xc8 bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=B from=RUNNING to=RUNNING_P2P error=0\n"
 		      "nvmevf_arc: vf=B from=RUNNING_P2P to=STOP error=0\n"
-		      "nvmevf_command: vf=B opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
-		      "nvmevf_command: vf=B opcode=IDENTIFY bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=B from=STOP to=RESUMING error=0\n"
-		      "nvmevf_command: vf=B opcode=LOAD_DATA bytes=%llu error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=load opcode=0xd5 bytes=%llu error=0 status=0x0\n"
 		      "nvmevf_data_write: vf=B offset=0 bytes=%zu error=0\n"
 		      "nvmevf_arc: vf=B from=RESUMING to=STOP error=0\n"
 		      "nvmevf_arc: vf=B from=STOP to=RUNNING_P2P error=0\n"
-		      "nvmevf_command: vf=B opcode=RESUME bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=resume opcode=0xcc bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=B from=RUNNING_P2P to=RUNNING error=0\n",
 		      head, head, -ENOMSG, state, head, s.len - head, s.len,
 		      state, s.len));
 	EXPECT_STREQ(expected, seen(self));
 
 	/* An arc takes as long as its command. */
-	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "=SUSPEND"), LEAST_MS);
+	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "verb=suspend"), LEAST_MS);
 	EXPECT_GE(duration_ms(self->vf, "nvmevf_arc", "to=PRE_COPY_P2P"),
-		  duration_ms(self->vf, "nvmevf_command", "=SUSPEND"));
-	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "=SAVE_DATA"), LEAST_MS);
+		  duration_ms(self->vf, "nvmevf_command", "verb=suspend"));
+	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "verb=save"), LEAST_MS);
 	io_check(&self->n);
 	free(expected);
 	free(s.data);
@@ -252,10 +311,11 @@ TEST_F(trace, failures)
 	int fd;
 
 	/* The controller refuses a command. */
-	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_STATUS, 0x4120));
+	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x4120));
 	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
-	vf_no_faults(n->vf->bdf);
-	EXPECT_STREQ("nvmevf_command: vf=A opcode=SUSPEND bytes=0 error=-5 status=0x4120\n"
+	fault_clear_all(n->vf->bdf);
+	EXPECT_STREQ("nvmevf_command: vf=A verb=suspend opcode=0xc8 bytes=0"
+		     SUSPEND_FAILED
 		     "nvmevf_arc: vf=A from=RUNNING to=RUNNING_P2P error=-5\n",
 		     seen(self));
 
@@ -264,7 +324,7 @@ TEST_F(trace, failures)
 	guest_roll_back(n);
 	s.data[sizeof(struct nvmevf_record)] ^= 1;
 	ASSERT_EQ(0, vf_set_state(&self->vf[1], VFIO_DEVICE_STATE_RESUMING, &fd));
-	events_clear();
+	trace_clear();
 	EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
 	EXPECT_EQ(-EINVAL, vf_set_state(&self->vf[1], VFIO_DEVICE_STATE_STOP, NULL));
 	EXPECT_STREQ("nvmevf_refused: vf=B error=-22 message=" OTHER_MAGIC "\n"
@@ -273,9 +333,9 @@ TEST_F(trace, failures)
 		     seen(self));
 
 	/* The user, or the guest, resets the VF; the data_fd is no more. */
-	events_clear();
+	trace_clear();
 	vf_reset(&self->vf[1]);
-	EXPECT_EQ(-ENODEV, stream_touch(fd));
+	EXPECT_EQ(-ENODEV, stream_transfer_byte(fd));
 	EXPECT_STREQ("nvmevf_reset: vf=B\n", seen(self));
 	close(fd);
 	free(s.data);
@@ -290,7 +350,7 @@ TEST_F(trace, lost)
 
 	pf_open(&pf, self->vf[0].bdf);
 	guest_suspend(&self->n);
-	events_clear();
+	trace_clear();
 	pf_reset(&pf);
 	EXPECT_EQ(-ENODEV, vf_set_state(self->vf, VFIO_DEVICE_STATE_STOP, NULL));
 	if (text)
@@ -299,7 +359,7 @@ TEST_F(trace, lost)
 	EXPECT_STREQ("nvmevf_arc: vf=A from=RUNNING_P2P to=STOP error=-19\n"
 		     "nvmevf_arc: vf=A from=RUNNING_P2P to=ERROR error=-19\n",
 		     seen(self));
-	pf_bring_back(&pf);
+	pf_restore_vfs(&pf);
 	vf_reset(&self->vf[0]);
 }
 
@@ -318,7 +378,7 @@ TEST_F(trace, debugfs)
 	migrations = f[0];
 	failed = f[1];
 	resets = f[2];
-	sent = figures(text, "SUSPEND ", 3)[2];
+	sent = figures(text, "suspend ", 4)[3];
 
 	migrate(self, &s);
 	text = debugfs(self->vf);
@@ -338,7 +398,8 @@ TEST_F(trace, debugfs)
 	EXPECT_EQ(s.len, f[2]);
 	EXPECT_EQ(4, f[3]);
 	EXPECT_EQ(-ENOMSG, f[4]);
-	f = figures(text, "SUSPEND ", 6);
+	/* The opcode comes first. */
+	f = figures(text, "suspend ", 7) + 1;
 	EXPECT_GE(f[0], LEAST_MS * 1000);
 	EXPECT_GE(f[1], f[0]);
 	EXPECT_EQ(sent + 1, f[2]);
@@ -367,10 +428,10 @@ TEST_F(trace, debugfs)
 
 	/* A new one, which fails, takes the place of the old one. */
 	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
-	ASSERT_TRUE(vf_fault(n->vf->bdf, VF_SUSPEND, VF_FAULT_STATUS, 0x4120));
+	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x4120));
 	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY_P2P,
 				     NULL));
-	vf_no_faults(n->vf->bdf);
+	fault_clear_all(n->vf->bdf);
 	text = debugfs(n->vf);
 	EXPECT_EQ(migrations + 1, figures(text, "migrations", 3)[0]);
 	EXPECT_EQ(failed + 1, figures(text, "migrations", 3)[1]);
@@ -378,7 +439,8 @@ TEST_F(trace, debugfs)
 	close(fd);
 	EXPECT_EQ(NULL, strstr(text, "RESUMING"));
 	EXPECT_EQ(NULL, strstr(text, "written"));
-	f = figures(text, "SUSPEND ", 6);
+	/* The opcode comes first. */
+	f = figures(text, "suspend ", 7) + 1;
 	EXPECT_LE(1, f[3]);
 	EXPECT_EQ(-EIO, f[4]);
 	EXPECT_EQ(0x4120, f[5]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happens to the VF, or to whoever has it, at whatever point of a migration.
- * Each time the next user finds it in order.
+ * Test events of the VF and its user at each point of a migration: resets, close,
+ * kill, unbind, and calls that stall. The next user must get a working VF.
  */
 #include <fcntl.h>
 #include <glob.h>
@@ -17,10 +17,19 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "nvme.h"
-#include "point.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/io.h"
+#include "lib/nvme.h"
+#include "lib/pf.h"
+#include "lib/point.h"
+#include "lib/stream.h"
+#include "lib/sysfs.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
 
-/* Seconds after which all is over at the latest. */
+/* Time limit in seconds for an event and the driver's reaction. */
 #define BOUND	15
 
 FIXTURE(vf_event)
@@ -33,12 +42,14 @@ FIXTURE(vf_event)
 
 FIXTURE_SETUP(vf_event)
 {
-	const char *why = vf_unfit(1, VF_ANY, true);
+	const char *why = vf_skip_reason(1, VF_ANY, true);
 
 	if (why)
 		SKIP(return, "%s", why);
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
 	self->bdf = vf_bdf(0);
-	vf_no_faults(self->bdf);
+	fault_clear_all(self->bdf);
 	guest_init(&self->n);
 	vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 	self->n.vf = &self->vf;
@@ -51,12 +62,13 @@ FIXTURE_SETUP(vf_event)
 
 FIXTURE_TEARDOWN(vf_event)
 {
-	vf_no_faults(self->bdf);
+	fault_clear_all(self->bdf);
 	vf_close(&self->vf);
+	trace_close();
 }
 
-/* What the guest was told is on the disk is there, and it can migrate. */
-static void start_anew(struct nvme *n)
+/* Restart the guest, check the acknowledged writes, and save and restore its state. */
+static void restart_and_save(struct nvme *n)
 {
 	struct stream s;
 
@@ -68,7 +80,7 @@ static void start_anew(struct nvme *n)
 	io_check(n);
 }
 
-/* The ways to reset a VF: of its user, of the host, and of its guest. */
+/* Resets by the VFIO user, by the host's administrator, and by the guest. */
 
 static void reset_by_ioctl(struct vf *vf)
 {
@@ -81,7 +93,7 @@ static void reset_by_sysfs(struct vf *vf)
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", vf->bdf);
 	if (sysfs_write(path, "1"))
-		die("no reset by %s", path);
+		die("reset by %s failed", path);
 }
 
 static void reset_by_config(struct vf *vf)
@@ -104,8 +116,8 @@ static void (*const resets[])(struct vf *vf) = {
 };
 
 /*
- * The guest starts again before the controller has answered the old command; the
- * answer comes too late to do harm.
+ * The guest restarts after a reset while the old command is still in progress. The
+ * late answer must not affect the VF.
  */
 TEST_F(vf_event, reset)
 {
@@ -121,49 +133,49 @@ TEST_F(vf_event, reset)
 		point_reach(&at, p, &self->vf, &self->good);
 		resets[i % ARRAY_SIZE(resets)](&self->vf);
 		vf_reset_done(&self->vf);
-		if (at.fd >= 0 && p->command != VF_LOAD)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+		if (at.fd >= 0 && p->command != COMMAND_LOAD)
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		guest_restart(n);
 
 		point_answer(&at);
-		ret = point_leave(&at, BOUND);
-		if (p->command == VF_SUSPEND)
+		ret = point_finish(&at, BOUND);
+		if (p->command == COMMAND_SUSPEND)
 			EXPECT_EQ(-EAGAIN, ret);
-		if (p->command == VF_RESUME || p->command == VF_LOAD)
+		if (p->command == COMMAND_RESUME || p->command == COMMAND_LOAD)
 			EXPECT_EQ(-EIO, ret);
-		/* Also one that was opened across the reset. */
+		/* A data_fd whose transition was in progress at the reset fails, too. */
 		if (at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		close(at.fd);
 		io_check(n);
-		start_anew(n);
+		restart_and_save(n);
 		if (_metadata->exit_code == KSFT_FAIL) {
-			TH_LOG("at %s, reset %zu", p->name,
+			TH_LOG("at %s, reset method %zu", p->name,
 			       i % ARRAY_SIZE(resets));
 			return;
 		}
 	}
 }
 
-/* A SUSPEND that comes after a reset, and that the controller does not take back. */
-TEST_F(vf_event, suspended_for_good)
+/* SUSPEND ends after a reset, and the RESUME that undoes it fails: ERROR. */
+TEST_F(vf_event, undo_of_suspend_fails)
 {
 	const struct point *p = points;
 	struct at at;
 
-	while (p->command != VF_SUSPEND)
+	while (p->command != COMMAND_SUSPEND)
 		p++;
 	point_reach(&at, p, &self->vf, &self->good);
 	vf_reset(&self->vf);
-	ASSERT_TRUE(vf_fault_once(self->bdf, VF_RESUME, VF_FAULT_STATUS, 0x6));
+	ASSERT_TRUE(fault_set_once(self->bdf, COMMAND_RESUME, FAULT_STATUS, 0x6));
 	point_answer(&at);
-	EXPECT_EQ(-EAGAIN, point_leave(&at, BOUND));
+	EXPECT_EQ(-EAGAIN, point_finish(&at, BOUND));
 	EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(&self->vf));
 
 	vf_reset(&self->vf);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
-	start_anew(&self->n);
+	restart_and_save(&self->n);
 }
 
 static const enum file {
@@ -224,27 +236,27 @@ TEST_F(vf_event, close)
 					    &closer));
 		point_answer(&at);
 		await_thread(closer.thread, "close", BOUND);
-		/* What became of the command does not matter; a new data_fd goes. */
+		/* The command may succeed or fail; close the data_fd of a success. */
 		at.fd = -1;
-		point_leave(&at, BOUND);
+		point_finish(&at, BOUND);
 		close(at.fd);
 		for (irq = 0; irq < self->vf.vectors; irq++)
 			close(self->vf.irq[irq]);
 
 		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
-		start_anew(&self->n);
+		restart_and_save(&self->n);
 	}
 }
 
-/* The owner has gone to @point, and waits to be killed. */
-static pid_t owner_at(FIXTURE_DATA(vf_event) * self, const struct point *point)
+/* Start a process that brings the VF to @point and then pauses. */
+static pid_t start_user_at(FIXTURE_DATA(vf_event) * self, const struct point *point)
 {
-	int there[2];
+	int ready[2];
 	pid_t pid;
 	char byte;
 
-	must(pipe(there));
+	must(pipe(ready));
 	pid = must(fork());
 	if (!pid) {
 		struct at at;
@@ -253,29 +265,30 @@ static pid_t owner_at(FIXTURE_DATA(vf_event) * self, const struct point *point)
 		guest_restart(&self->n);
 		io_submit_all(&self->n, 3);
 		point_reach(&at, point, &self->vf, &self->good);
-		must(write(there[1], "", 1));
+		must(write(ready[1], "", 1));
 		for (;;)
 			pause();
 	}
-	close(there[1]);
-	if (read(there[0], &byte, 1) != 1)
-		die("the owner does not get to %s", point->name);
-	close(there[0]);
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		die("the process did not reach the point \"%s\"", point->name);
+	close(ready[0]);
 	return pid;
 }
 
-/* Dies if the process lives on. */
-static void await_death(pid_t pid, const char *where)
+/* Wait until the killed process ended; exit if the process does not end in time. */
+static void await_killed(pid_t pid, const char *where)
 {
-	int status, patience = 1000 * BOUND;
+	int status, ms_left = 1000 * BOUND;
 
 	while (!must(waitpid(pid, &status, WNOHANG))) {
-		if (!--patience)
-			die("killed at %s, but lives on", where);
+		if (!--ms_left)
+			die("process killed at %s did not end in %d s", where, BOUND);
 		usleep(1000);
 	}
 	if (!WIFSIGNALED(status))
-		die("ended by itself at %s", where);
+		die("process at %s ended with status %#x, expected a signal", where,
+		    status);
 }
 
 TEST_F(vf_event, kill)
@@ -286,32 +299,32 @@ TEST_F(vf_event, kill)
 
 	for (i = 0; i < points_count; i++) {
 		vf_close(&self->vf);
-		pid = owner_at(self, &points[i]);
+		pid = start_user_at(self, &points[i]);
 		kill(pid, SIGKILL);
 		at.point = &points[i];
 		point_answer(&at);
-		await_death(pid, points[i].name);
+		await_killed(pid, points[i].name);
 
-		/* What it wrote last is not known. */
+		/* The test does not know what the process wrote. */
 		memset(self->n.seq, 0, sizeof(self->n.seq));
 		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
-		start_anew(&self->n);
+		restart_and_save(&self->n);
 	}
 }
 
 #define DRIVER		"/sys/bus/pci/drivers/nvme-vfio-pci/"
 
-static void *take_driver_away(void *arg)
+static void *unbind_driver(void *arg)
 {
 	const char *bdf = arg;
 
 	if (sysfs_write(DRIVER "unbind", bdf))
-		die("%s keeps its driver", bdf);
+		die("unbinding %s from its driver failed", bdf);
 	return NULL;
 }
 
-/* It waits for the owner, who is told. What he does meanwhile goes well. */
+/* Unbind notifies the user and waits for close. Until then migration works. */
 TEST_F(vf_event, unbind)
 {
 	struct pollfd request;
@@ -326,26 +339,26 @@ TEST_F(vf_event, unbind)
 		request.fd = vf_request_fd(&self->vf);
 		request.events = POLLIN;
 		point_reach(&at, &points[i], &self->vf, &self->good);
-		ASSERT_EQ(0, pthread_create(&thread, NULL, take_driver_away,
+		ASSERT_EQ(0, pthread_create(&thread, NULL, unbind_driver,
 					    (void *)self->bdf));
 		EXPECT_EQ(1, poll(&request, 1, 1000 * PATIENCE));
 		point_answer(&at);
-		EXPECT_EQ(0, point_leave(&at, BOUND));
+		EXPECT_EQ(0, point_finish(&at, BOUND));
 		if (points[i].state == VFIO_DEVICE_STATE_STOP_COPY)
-			EXPECT_EQ(0, stream_touch(at.fd));
+			EXPECT_EQ(0, stream_transfer_byte(at.fd));
 
 		close(request.fd);
 		vf_close(&self->vf);
-		await_thread(thread, "the end of the binding", BOUND);
+		await_thread(thread, "unbind", BOUND);
 		EXPECT_NE(0, access(path, F_OK));
 		if (at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		vf_bind(self->bdf);
 		if (at.fd >= 0)
-			EXPECT_EQ(-ENODEV, stream_touch(at.fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		close(at.fd);
 		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
-		start_anew(&self->n);
+		restart_and_save(&self->n);
 		if (_metadata->exit_code == KSFT_FAIL) {
 			TH_LOG("at %s", points[i].name);
 			return;
@@ -373,13 +386,13 @@ static bool nvme_is_live(const char *bdf)
 	return !strcmp(state, "live\n");
 }
 
-/* The host's nvme, which knows nothing of suspensions, gets a VF that works. */
-TEST_F(vf_event, next_driver)
+/* The host's nvme driver gets a working VF after unbind in a suspended state. */
+TEST_F(vf_event, bind_to_nvme)
 {
 	static const unsigned int states[] = {
 		VFIO_DEVICE_STATE_RUNNING_P2P, VFIO_DEVICE_STATE_STOP_COPY,
 	};
-	int fd, patience, request;
+	int fd, tries, request;
 	pthread_t thread;
 	struct pollfd pfd;
 	unsigned int i;
@@ -387,29 +400,29 @@ TEST_F(vf_event, next_driver)
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		ASSERT_EQ(0, vf_set_state(&self->vf, states[i], &fd));
 		request = vf_request_fd(&self->vf);
-		ASSERT_EQ(0, pthread_create(&thread, NULL, take_driver_away,
+		ASSERT_EQ(0, pthread_create(&thread, NULL, unbind_driver,
 					    (void *)self->bdf));
 		pfd = (struct pollfd){ request, POLLIN };
 		EXPECT_EQ(1, poll(&pfd, 1, 1000 * PATIENCE));
 		close(fd);
 		close(request);
 		vf_close(&self->vf);
-		await_thread(thread, "the end of the binding", BOUND);
+		await_thread(thread, "unbind", BOUND);
 
 		vf_rebind(self->bdf, "nvme");
-		for (patience = 10 * PATIENCE; patience; patience--) {
+		for (tries = 10 * PATIENCE; tries; tries--) {
 			if (nvme_is_live(self->bdf))
 				break;
 			usleep(100000);
 		}
-		EXPECT_NE(0, patience);
+		EXPECT_NE(0, tries);
 		vf_rebind(self->bdf, NULL);
 		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
-		start_anew(&self->n);
+		restart_and_save(&self->n);
 	}
 }
 
-/* A read() or write() whose buffer is not there until somebody puts it there. */
+/* A read() or write() that page-faults and stalls until stall_end(). */
 struct stall {
 	int		uffd;
 	unsigned char	*buf;
@@ -421,7 +434,7 @@ struct stall {
 
 #define STALL_LEN	24
 
-static void *stalled_call(void *arg)
+static void *run_stalled_call(void *arg)
 {
 	struct stall *s = arg;
 
@@ -449,14 +462,14 @@ static void stall_begin(struct stall *s, int fd, bool writing)
 	reg.range.start = (uintptr_t)s->buf;
 	reg.range.len = PAGE;
 	must(ioctl(s->uffd, UFFDIO_REGISTER, &reg));
-	if (pthread_create(&s->thread, NULL, stalled_call, s))
-		die("no thread");
+	if (pthread_create(&s->thread, NULL, run_stalled_call, s))
+		die("pthread_create failed");
 	pfd.fd = s->uffd;
 	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
-		die("the call does not stall");
+		die("the call did not fault on its buffer in %d s", PATIENCE);
 }
 
-/* What the call returns when its buffer is there, with @data in it. */
+/* Provide the buffer with @data in it; return the result of the call. */
 static int stall_end(struct stall *s, const void *data)
 {
 	struct uffdio_copy copy = { .len = PAGE };
@@ -466,13 +479,13 @@ static int stall_end(struct stall *s, const void *data)
 	copy.src = (uintptr_t)page;
 	copy.dst = (uintptr_t)s->buf;
 	must(ioctl(s->uffd, UFFDIO_COPY, &copy));
-	await_thread(s->thread, "a call that stalled", BOUND);
+	await_thread(s->thread, "the stalled call", BOUND);
 	close(s->uffd);
 	munmap(s->buf, PAGE);
 	return s->ret;
 }
 
-/* In this state, after so many bytes. */
+/* Where a call stalls: the state, and the offset in the stream. */
 static const struct place {
 	unsigned int	state;
 	size_t		at;
@@ -483,14 +496,17 @@ static const struct place {
 	{ VFIO_DEVICE_STATE_RESUMING },
 	{ VFIO_DEVICE_STATE_RESUMING, 20 },
 	{ VFIO_DEVICE_STATE_RESUMING, 300 },
-	/* The END record: a good end loads the state. */
+	/* The END record; the driver loads the state when END is complete. */
 	{ VFIO_DEVICE_STATE_RESUMING, -STALL_LEN },
 };
 
 enum action { NEXT_STATE, RESET, RESET_BY_SYSFS, RESET_PF, CLOSE, ACTIONS };
 
-/* Nobody else waits for it, and nothing of it reaches the next life of the VF. */
-TEST_F(vf_event, stall)
+/*
+ * A call that stalls in copy_{to,from}_user must not block other calls. After a
+ * reset, its data must not reach the VF.
+ */
+TEST_F(vf_event, stalled_call)
 {
 	struct stream *good = &self->good, part;
 	struct vf *vf = &self->vf;
@@ -516,7 +532,7 @@ TEST_F(vf_event, stall)
 			  stream_write(&part, fd, 4096) : read(fd, buf, before));
 		stall_begin(&stall, fd, writing);
 
-		/* Nobody is in the way of questions. */
+		/* Queries must not block. */
 		pfd = (struct pollfd){ fd, writing ? POLLOUT : POLLIN };
 		EXPECT_EQ(1, poll(&pfd, 1, 0));
 		EXPECT_EQ(place->state, vf_get_state(vf));
@@ -538,7 +554,7 @@ TEST_F(vf_event, stall)
 			break;
 		case RESET_PF:
 			pf_reset(&pf);
-			pf_bring_back(&pf);
+			pf_restore_vfs(&pf);
 			vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
 			vf_reset(vf);
 			break;
@@ -548,7 +564,7 @@ TEST_F(vf_event, stall)
 		}
 		if (action != NEXT_STATE) {
 			vf_reset_done(vf);
-			start_anew(&self->n);
+			restart_and_save(&self->n);
 		}
 
 		ret = stall_end(&stall, good->data + before);
@@ -560,10 +576,10 @@ TEST_F(vf_event, stall)
 			EXPECT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP,
 						  NULL));
 			vf_reset(vf);
-			start_anew(&self->n);
+			restart_and_save(&self->n);
 		} else {
 			EXPECT_EQ(-ENODEV, ret);
-			EXPECT_EQ(-ENODEV, stream_touch(fd));
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(fd));
 			EXPECT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING,
 						  NULL));
 		}
@@ -577,39 +593,39 @@ TEST_F(vf_event, stall)
 	}
 }
 
-/* Who is killed while his call stalls leaves the data_fd to the others. */
-TEST_F(vf_event, kill_stalled)
+/* After a process is killed in a stalled call, other processes can use the data_fd. */
+TEST_F(vf_event, kill_in_stalled_call)
 {
 	static const unsigned int states[] = {
 		VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_RESUMING,
 	};
 	struct vf *vf = &self->vf;
 	struct stall stall;
-	int fd, there[2];
+	int fd, ready[2];
 	unsigned int i;
 	char byte;
 	pid_t pid;
 
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		ASSERT_EQ(0, vf_set_state(vf, states[i], &fd));
-		must(pipe(there));
+		must(pipe(ready));
 		pid = must(fork());
 		if (!pid) {
 			stall_begin(&stall, fd,
 				    states[i] == VFIO_DEVICE_STATE_RESUMING);
-			must(write(there[1], "", 1));
+			must(write(ready[1], "", 1));
 			for (;;)
 				pause();
 		}
-		ASSERT_EQ(1, read(there[0], &byte, 1));
+		ASSERT_EQ(1, read(ready[0], &byte, 1));
 		kill(pid, SIGKILL);
-		await_death(pid, "a call that stalled");
-		EXPECT_EQ(0, stream_touch(fd));
-		close(there[0]);
-		close(there[1]);
+		await_killed(pid, "a stalled call");
+		EXPECT_EQ(0, stream_transfer_byte(fd));
+		close(ready[0]);
+		close(ready[1]);
 		close(fd);
 		vf_reset(vf);
-		start_anew(&self->n);
+		restart_and_save(&self->n);
 	}
 }
 

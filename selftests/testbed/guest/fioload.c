@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fioload - has fio write and verify, run after run
+ * fioload - write and verify blocks with fio
  *
  * Usage: fioload DEVICE FIRST-BYTE BLOCKS < commands > report
  *
- * In each run fio writes every block once, in random order, and then reads all of
- * them back. Their headers say which run wrote them, where and as which one, so
- * neither damaged nor old nor misplaced data pass; nor does an I/O error.
+ * In each run fio writes every block once, in random order, and then verifies all
+ * blocks. The header of a block contains the run's seed, the offset and the sequence
+ * number, so fio detects damaged, old and misplaced data, and I/O errors.
  *
- * The reports are those of ioload: a line "io ..." several times a second, here
- * also with the number of runs that ended well. A line on stdin lets the current
- * run be the last; then the line "end ..." follows. The longest wait for one I/O
- * is fio's, and known when a run has ended; all else is the block layer's.
+ * The reports have the format of ioload: a line "io ..." several times a second, with
+ * the number of successful runs. A line on stdin ends the load after the current run;
+ * then the line "end ..." follows. fio measures the longest time of one I/O, which is
+ * known after a run. The other figures come from the block layer.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,11 +27,11 @@
 
 #define DEPTH		"16"
 #define REPORT_MS	200
-/* Less than the test bed waits for anything, and less than the NVMe driver waits, see init.c. */
+/* Must be less than the time limits of the test bed and of the NVMe driver (init.c). */
 #define STALL_MS	100000
 #define OUTPUT		"/fio.out"
 
-/* Fields of fio's terse output, version 3: the longest completion times in us. */
+/* Fields of fio's terse output, version 3: longest completion times in microseconds. */
 #define READ_MAX	14
 #define WRITE_MAX	55
 
@@ -72,11 +72,11 @@ static void read_stat(void)
 
 	if (!f || fscanf(f, "%llu %*u %*u %*u %llu %*u %*u %*u %llu", &reads,
 			 &writes, &in_flight) != 3)
-		die("%s: no figures", stat_path);
+		die("%s: reading the block layer's figures failed", stat_path);
 	fclose(f);
 }
 
-/* Fails if there is something to be done, and nothing gets done. */
+/* Exit if commands are in flight and none completes in STALL_MS. */
 static void check_stalled(void)
 {
 	static unsigned long long last_ios, last_ms;
@@ -97,7 +97,7 @@ static pid_t start_fio(void)
 	pid_t pid;
 	int fd;
 
-	/* What an earlier run left must not pass for what this one writes. */
+	/* Use a new seed, so that blocks of an earlier run do not verify. */
 	snprintf(seed, sizeof(seed), "--randseed=%u", runs + 1);
 	pid = fork();
 	if (pid)
@@ -128,7 +128,7 @@ static void add_longest(const char *line)
 			longest_ms = ms;
 	}
 	if (field <= WRITE_MAX)
-		die("fio does not say how long it took");
+		die("fio reported %d fields, expected more than %d", field, WRITE_MAX);
 }
 
 static void end_run(int status)
@@ -142,7 +142,7 @@ static void end_run(int status)
 			strcpy(result, line);
 			continue;
 		}
-		/* It has nothing to say unless something is wrong. */
+		/* fio prints other lines only on errors. */
 		printf("corrupt fio: %s", line);
 		bad = true;
 	}

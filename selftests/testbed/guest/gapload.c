@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * gapload - does I/O on a disk that may go away, and says so each time that it is done
+ * gapload - do I/O on a disk that may disappear, and report each completion
  *
  * Usage: gapload DEVICE FIRST-BYTE BLOCKS > report
  *
- * It writes a block, reads it back, and reports "done NUMBER", again and again. For how
- * long nothing was done is for the reader to say: this machine's clock may stand still
- * when the machine does. If DEVICE fails it reports "gone WHY" once, and goes on as soon
- * as there is one that works.
+ * In a loop, gapload writes a block, reads the block back, and reports "done NUMBER".
+ * The reader of the report measures the gaps, because the guest's clock may stop
+ * together with the guest. If DEVICE fails, gapload reports "gone REASON" once, and
+ * continues when DEVICE works again.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -55,7 +55,7 @@ int main(int argc, char **argv)
 	if (argc != 4 ||
 	    posix_memalign((void **)&out, BLOCK_BYTES, BLOCK_BYTES) ||
 	    posix_memalign((void **)&in, BLOCK_BYTES, BLOCK_BYTES)) {
-		printf("fail bad arguments, or no memory\n");
+		printf("fail bad arguments or no memory, expected DEVICE FIRST-BYTE BLOCKS\n");
 		return 1;
 	}
 	first = strtoull(argv[2], NULL, 0);
@@ -68,7 +68,7 @@ int main(int argc, char **argv)
 			continue;
 		while (step(fd, first + number % blocks * BLOCK_BYTES))
 			;
-		/* a disk that has gone keeps its name until nobody has it open */
+		/* A removed disk keeps its name while a program has the disk open. */
 		close(fd);
 	}
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's init: loads the modules that /modules lists, waits for the NVMe
- * namespace or a virtio disk, and runs ioload on 4096 of its blocks; its arguments
- * may name another program, another number, and a parameter for nvme-core. The
- * console (ttyS0) is left to the kernel's messages; commands and reports go through
- * ttyS1.
+ * init - load modules and run a workload in the guest
+ *
+ * Usage: init [PROGRAM [BLOCKS [NVME-CORE-PARAMETER]]]
+ *
+ * init loads the modules that /modules lists, waits for an NVMe namespace or a virtio
+ * disk, and runs PROGRAM (default: ioload) on BLOCKS (default: 4096) blocks of the
+ * disk. Kernel messages go to ttyS0; commands and reports use ttyS1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +25,8 @@ static void load_modules(const char *parameter)
 	char path[256], nvme_core[128];
 
 	/*
-	 * Of several controllers all shall have work. And it is the load that finds out
-	 * what does not end: a machine that stood still may go on.
+	 * Use all paths of a multipath namespace. The long timeouts let the workload
+	 * detect stalled commands: after a pause of the machine, commands may still end.
 	 */
 	snprintf(nvme_core, sizeof(nvme_core),
 		 "iopolicy=round-robin io_timeout=600 admin_timeout=600 %s", parameter);
@@ -71,8 +73,8 @@ int main(int argc, char **argv)
 	load_modules(argc > 3 ? argv[3] : "");
 
 	/*
-	 * The first of several controllers to be ready names the namespace. ioload
-	 * reports it if the namespace does not come.
+	 * The number in the name of the namespace depends on which controller is ready
+	 * first. If no disk appears, the workload reports the failure.
 	 */
 	for (int i = 0; i < 1200 && access(device, F_OK); i++) {
 		usleep(25 * 1000);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ioload - writes and reads back stamped blocks, and remembers what each must hold
+ * ioload - write stamped blocks, read them back and check them
  *
  * Usage: ioload DEVICE FIRST-BYTE BLOCKS < commands > report
  *
- * Every block written says who it is: this run, its place, and a sequence
- * number that grows with each write; a checksum covers it all. Reads check it:
- * a block that is intact but older than the last acknowledged write is a lost
- * write, anything else that is not as written is a corrupt block. A command
- * that does not complete in time is lost, too.
+ * Every block contains the number of the run, its own index, a sequence number that
+ * grows with each write, and a checksum. Each read checks these fields. An intact
+ * block that is older than the last acknowledged write counts as a lost write; any
+ * other difference counts as a corrupt block. A command that does not complete in
+ * time counts as lost.
  *
- * One line "io ..." is reported several times a second. A line on stdin ends
- * the load; then every block is read once more, and the line "end ..." follows.
+ * ioload reports a line "io ..." several times a second. A line on stdin ends the
+ * load; then ioload verifies all written blocks and reports a line "end ...".
  */
 #define _GNU_SOURCE
 #include <assert.h>
@@ -35,8 +35,8 @@
 #define BLOCK_BYTES	4096
 #define DEPTH		16
 #define REPORT_MS	200
-#define STEPS_EACH	64	/* on one processor */
-/* Less than the test bed waits for anything, and less than the NVMe driver waits, see init.c. */
+#define STEPS_EACH	64	/* commands before the next processor */
+/* Must be less than the time limits of the test bed and of the NVMe driver (init.c). */
 #define STALL_MS	100000
 #define MAGIC		0x6b636f6c62444f49ULL	/* "IODblock" */
 
@@ -46,7 +46,7 @@ struct block {
 	__u64 index;
 	__u64 seq;
 	__u64 fill[(BLOCK_BYTES - 5 * 8) / 8];
-	__u64 sum;		/* of everything before */
+	__u64 sum;		/* checksum of all other fields */
 };
 
 static_assert(sizeof(struct block) == BLOCK_BYTES, "block size");
@@ -65,7 +65,7 @@ static aio_context_t aio;
 static int fd;
 static __u64 first, blocks, run, rnd;
 static __u64 *expected;	/* sequence number per block, 0: not written */
-static bool *in_use;		/* one command per block at a time */
+static bool *in_use;	/* at most one command per block */
 static __u64 last_seq, last_ms, longest_ms;
 static __u64 ios, writes, reads, lost, corrupt, errors;
 static unsigned int in_flight;
@@ -90,7 +90,7 @@ static __u64 now_ms(void)
 	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
 }
 
-/* xorshift; the multiplication unties the low bits of successive numbers. */
+/* xorshift; the multiplication decorrelates the low bits of successive numbers. */
 static __u64 next_random(__u64 *state)
 {
 	*state ^= *state << 13;
@@ -132,7 +132,7 @@ static void check(const struct block *b, __u64 index)
 	    b->run == run && b->seq == want)
 		return;
 
-	/* The remains of an earlier run are old data as well. */
+	/* A block of an earlier run is old data, too. */
 	if (b->magic == MAGIC && b->sum == checksum(b) && b->index == index &&
 	    (b->run != run || b->seq < want)) {
 		lost++;
@@ -145,7 +145,7 @@ static void check(const struct block *b, __u64 index)
 	       index, want, b->magic, b->index, b->seq);
 }
 
-/* Each processor has a queue of its own; none shall be left out. */
+/* Move to the next processor: each processor has its own queue. */
 static void go_to_next_processor(void)
 {
 	static unsigned int next;
@@ -157,7 +157,7 @@ static void go_to_next_processor(void)
 		die("sched_setaffinity: %s", strerror(errno));
 }
 
-/* Reads @index if @seq is 0, else writes it with that sequence number. */
+/* Start a read of block @index if @seq is 0, else a write with that sequence number. */
 static void start(struct slot *s, __u64 index, __u64 seq)
 {
 	struct iocb *cb = &s->cb;
@@ -211,7 +211,7 @@ static void report(const char *what)
 	       what, ios, writes, reads, lost, corrupt, errors, in_flight, longest_ms);
 }
 
-/* Commands that should have completed long ago are not waited for. */
+/* Exit if a command did not complete in STALL_MS. */
 static void check_stalled(__u64 now)
 {
 	unsigned int stalled = 0;
@@ -303,7 +303,7 @@ int main(int argc, char **argv)
 	first = strtoull(argv[2], NULL, 0);
 	blocks = strtoull(argv[3], NULL, 0);
 	if (blocks <= DEPTH)
-		die("at least %d blocks are needed", DEPTH + 1);
+		die("%llu blocks, expected at least %d", blocks, DEPTH + 1);
 
 	fd = open(argv[1], O_RDWR | O_DIRECT);
 	if (fd < 0)

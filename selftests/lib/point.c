@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The points of a migration at which something may happen. */
-#include <glob.h>
 #include <poll.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "point.h"
+#include "trace.h"
+#include "util.h"
 
 #define STATE(s)	VFIO_DEVICE_STATE_##s
 
@@ -21,26 +22,26 @@ const struct point points[] = {
 	{ "RESUMING, half a stream", STATE(RESUMING), .written = 500 },
 	{ "RESUMING, loaded", STATE(RESUMING), .written = WHOLE_STREAM },
 	{ "QUERY_DATA_SIZE for PRE_COPY", STATE(RUNNING),
-	  .next = STATE(PRE_COPY), .command = VF_QUERY },
+	  .next = STATE(PRE_COPY), .command = COMMAND_QUERY },
 	{ "SUSPEND", STATE(RUNNING),
-	  .next = STATE(RUNNING_P2P), .command = VF_SUSPEND },
+	  .next = STATE(RUNNING_P2P), .command = COMMAND_SUSPEND },
 	{ "SUSPEND from PRE_COPY", STATE(PRE_COPY),
-	  .next = STATE(PRE_COPY_P2P), .command = VF_SUSPEND },
+	  .next = STATE(PRE_COPY_P2P), .command = COMMAND_SUSPEND },
 	{ "QUERY_DATA_SIZE for STOP_COPY", STATE(STOP),
-	  .next = STATE(STOP_COPY), .command = VF_QUERY },
+	  .next = STATE(STOP_COPY), .command = COMMAND_QUERY },
 	{ "QUERY_DATA_SIZE from PRE_COPY_P2P", STATE(PRE_COPY_P2P),
-	  .next = STATE(STOP_COPY), .command = VF_QUERY },
-	{ "SAVE_DATA", STATE(STOP_COPY), .command = VF_SAVE },
-	{ "LOAD_DATA", STATE(RESUMING), .command = VF_LOAD },
+	  .next = STATE(STOP_COPY), .command = COMMAND_QUERY },
+	{ "SAVE_DATA", STATE(STOP_COPY), .command = COMMAND_SAVE },
+	{ "LOAD_DATA", STATE(RESUMING), .command = COMMAND_LOAD },
 	{ "LOAD_DATA to roll back", STATE(STOP), .saved = true,
-	  .next = STATE(RUNNING), .command = VF_LOAD },
+	  .next = STATE(RUNNING), .command = COMMAND_LOAD },
 	{ "RESUME", STATE(STOP),
-	  .next = STATE(RUNNING), .command = VF_RESUME },
+	  .next = STATE(RUNNING), .command = COMMAND_RESUME },
 	{ "RESUME to roll back", STATE(STOP), .saved = true,
-	  .next = STATE(RUNNING), .command = VF_RESUME },
+	  .next = STATE(RUNNING), .command = COMMAND_RESUME },
 };
 
-const unsigned int points_count = sizeof(points) / sizeof(*points);
+const unsigned int points_count = ARRAY_SIZE(points);
 
 bool point_is_running(const struct point *point)
 {
@@ -85,81 +86,33 @@ static void *wait_for_command(void *arg)
 	return NULL;
 }
 
-static const char *function_of(enum vf_command command)
-{
-	switch (command) {
-	case VF_QUERY:
-		return "nvmevf_cmd_query_data_size";
-	case VF_SUSPEND:
-		return "nvmevf_cmd_suspend";
-	case VF_RESUME:
-		return "nvmevf_cmd_resume";
-	case VF_SAVE:
-		return "nvmevf_cmd_save_data";
-	default:
-		return "nvmevf_cmd_load_data";
-	}
-}
+/*
+ * The event of a command comes before the PF gets the command, so give the driver
+ * this much time.
+ */
+#define SUBMIT_US	10000
 
-unsigned int threads_in(const char *stacks, const char *function,
-			const char *callee)
-{
-	unsigned int count = 0;
-	char *text = NULL;
-	size_t i, room = 0;
-	glob_t tasks;
-	FILE *file;
-
-	/* Of a thread that has ended there is none. */
-	if (glob(stacks, 0, NULL, &tasks))
-		return 0;
-	for (i = 0; i < tasks.gl_pathc; i++) {
-		file = fopen(tasks.gl_pathv[i], "r");
-		if (!file)
-			continue;
-		if (getdelim(&text, &room, '\0', file) > 0)
-			count += strstr(text, function) &&
-				 strstr(text, callee);
-		fclose(file);
-	}
-	free(text);
-	globfree(&tasks);
-	return count;
-}
-
-static unsigned int under_way(enum vf_command command)
-{
-	return threads_in(ALL_STACKS, function_of(command), "blk_execute_rq");
-}
-
-static void await_threads(const char *function, const char *callee,
-			  unsigned int count)
+void point_await_commands(enum fault_command command, unsigned int count)
 {
 	time_t deadline = time(NULL) + PATIENCE;
+	unsigned int pending;
 
-	while (threads_in(ALL_STACKS, function, callee) != count) {
+	for (;;) {
+		pending = trace_pending(command);
+		if (pending == count)
+			break;
 		if (time(NULL) > deadline)
-			die("%u threads are in %s, not %u",
-			    threads_in(ALL_STACKS, function, callee), function,
-			    count);
+			die("%u commands %#x are pending, expected %u", pending,
+			    command, count);
 		usleep(1000);
 	}
-}
-
-void point_await(enum vf_command command, unsigned int count)
-{
-	await_threads(function_of(command), "blk_execute_rq", count);
-}
-
-void point_await_reader(void)
-{
-	await_threads("nvmevf_stream_read", "vfs_read", 1);
+	usleep(SUBMIT_US);
 }
 
 void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		 const struct stream *stream)
 {
-	unsigned int others = point->command ? under_way(point->command) : 0;
+	unsigned int others = point->command ? trace_pending(point->command) : 0;
 	struct pollfd pfd = { .events = POLLIN };
 
 	*at = (struct at){
@@ -169,8 +122,8 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		.fd = -1,
 		.new_fd = -1,
 	};
-	if (point->command == VF_SAVE &&
-	    !vf_fault(vf->bdf, VF_SAVE, VF_FAULT_NEVER, 0))
+	if (point->command == COMMAND_SAVE &&
+	    !fault_set(vf->bdf, COMMAND_SAVE, FAULT_NEVER, 0))
 		die("%s: no fault", vf->bdf);
 	if (point->saved)
 		go(at, VFIO_DEVICE_STATE_STOP_COPY);
@@ -186,23 +139,23 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 	if (!point->command)
 		return;
 
-	if (point->command != VF_SAVE) {
-		if (!vf_fault(vf->bdf, point->command, VF_FAULT_NEVER, 0))
+	if (point->command != COMMAND_SAVE) {
+		if (!fault_set(vf->bdf, point->command, FAULT_NEVER, 0))
 			die("%s: no fault", vf->bdf);
 		errno = pthread_create(&at->thread, NULL, wait_for_command, at);
 		if (errno)
 			die("no thread");
 	}
-	point_await(point->command, others + 1);
+	point_await_commands(point->command, others + 1);
 }
 
 void point_answer(struct at *at)
 {
 	if (at->point->command)
-		vf_fault(at->vf->bdf, at->point->command, VF_FAULT_NONE, 0);
+		fault_set(at->vf->bdf, at->point->command, FAULT_NONE, 0);
 }
 
-int point_leave(struct at *at, int seconds)
+int point_finish(struct at *at, int seconds)
 {
 	if (at->thread)
 		await_thread(at->thread, at->point->name, seconds);

@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 
+#include "fault.h"
+#include "stream.h"
 #include "vf.h"
 
 struct point {
@@ -20,7 +22,7 @@ struct point {
 	/* On the way from there to this state, or with the rest of the stream. */
 	unsigned int	next;
 	/* ... it waits for this command. */
-	enum vf_command	command;
+	enum fault_command	command;
 };
 
 #define WHOLE_STREAM	(~(size_t)0)
@@ -31,18 +33,11 @@ extern const unsigned int points_count;
 /* Does the guest run there? SUSPEND has not been answered yet. */
 bool point_is_running(const struct point *point);
 
-#define ALL_STACKS	"/proc/[0-9]*/task/[0-9]*/stack"
-
-/* How many of these threads are in both functions of the kernel. */
-unsigned int threads_in(const char *stacks, const char *function,
-			const char *callee);
 /*
- * Until so many threads, of whatever process, sleep until such a command ends; dies
- * if there never are.
+ * Wait until exactly @count such commands are pending, of all VFs; end the test if that
+ * does not happen in time. trace_open() must have been called.
  */
-void point_await(enum vf_command command, unsigned int count);
-/* Until one thread, of whatever process, sleeps in read() of a data_fd. */
-void point_await_reader(void);
+void point_await_commands(enum fault_command command, unsigned int count);
 
 /* A VF at a point. */
 struct at {
@@ -58,7 +53,7 @@ struct at {
 
 /*
  * @vf is in RUNNING, its guest's controller enabled. @stream is one that it takes.
- * The command is not answered before vf_fault() takes that fault away.
+ * The command is not answered before fault_set() takes that fault away.
  */
 void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		 const struct stream *stream);
@@ -68,6 +63,6 @@ void point_answer(struct at *at);
  * What became of the call that waited for the command, or 0; dies if it
  * does not return in time.
  */
-int point_leave(struct at *at, int seconds);
+int point_finish(struct at *at, int seconds);
 
 #endif /* NVMEVF_TEST_POINT_H */

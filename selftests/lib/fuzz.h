@@ -10,7 +10,7 @@
 
 #include <time.h>
 
-#include "vf.h"
+#include "util.h"
 
 struct fuzz_random {
 	__u64 state;

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Have the device model misbehave. */
+#include "fault.h"
+#include "pf.h"
+#include "util.h"
+
+static bool set_fault(const char *bdf, enum fault_command command,
+		      enum fault_kind fault, __u32 value, __u32 times)
+{
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x09,		/* Set Features */
+		.cdw10 = 0xc0,		/* vendor specific, the model's */
+		.cdw11 = pf_vf_index(bdf) | command << 16 | (__u32)fault << 24,
+		.cdw12 = value,
+		.cdw13 = times,
+	};
+	struct pf pf;
+
+	pf_find(&pf, bdf);
+	return !pf_admin(&pf, &cmd);
+}
+
+bool fault_set(const char *bdf, enum fault_command command, enum fault_kind fault,
+	       __u32 value)
+{
+	return set_fault(bdf, command, fault, value, 0);
+}
+
+bool fault_set_once(const char *bdf, enum fault_command command, enum fault_kind fault,
+		    __u32 value)
+{
+	return set_fault(bdf, command, fault, value, 1);
+}
+
+void fault_clear_all(const char *bdf)
+{
+	static const enum fault_command commands[] = {
+#define COMMAND(name, opcode)	(opcode),
+#include "../testbed/qemu/faults.def"
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		fault_set(bdf, commands[i], FAULT_NONE, 0);
+}

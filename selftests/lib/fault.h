@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Have the device model misbehave. */
+#ifndef NVMEVF_TEST_FAULT_H
+#define NVMEVF_TEST_FAULT_H
+
+#include <stdbool.h>
+#include <linux/types.h>
+
+/* COMMAND_QUERY ... COMMAND_LOAD: opcodes */
+enum fault_command {
+#define COMMAND(name, opcode)	COMMAND_##name = (opcode),
+#include "../testbed/qemu/faults.def"
+};
+
+/* FAULT_NONE ... FAULT_OFFLINE; the table describes the value of each. */
+enum fault_kind {
+#define FAULT(name, kind)	FAULT_##name = (kind),
+#include "../testbed/qemu/faults.def"
+};
+
+/*
+ * Set a fault for each such command to this VF. Return false if the controller has
+ * no such faults, i.e. is not the device model.
+ */
+bool fault_set(const char *bdf, enum fault_command command, enum fault_kind fault,
+	       __u32 value);
+/* Set a fault for the next such command only. */
+bool fault_set_once(const char *bdf, enum fault_command command, enum fault_kind fault,
+		    __u32 value);
+/* Remove all faults of all commands to this VF. */
+void fault_clear_all(const char *bdf);
+
+#endif /* NVMEVF_TEST_FAULT_H */

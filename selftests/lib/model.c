@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Model the migration states, the streams and the controller of a VF. */
+#include "model.h"
+#include "util.h"
+
+bool model_is_running(unsigned int state)
+{
+	return state == VFIO_DEVICE_STATE_RUNNING ||
+	       state == VFIO_DEVICE_STATE_PRE_COPY;
+}
+
+int model_command(struct model *v, enum model_command c)
+{
+	if (!v->pf->bound)
+		return -ENODEV;
+	if (!v->online)
+		return -EIO;
+	if (v->fault[c])
+		return v->fault[c];
+
+	switch (c) {
+	case SUSPEND:
+		v->suspended = true;
+		return 0;
+	case RESUME:
+		if (!v->suspended)
+			return -EIO;
+		v->suspended = false;
+		return 0;
+	case SAVE:
+	case LOAD:
+		return v->suspended ? 0 : -EIO;
+	default:
+		return 0;
+	}
+}
+
+void model_lose_content(struct model *v)
+{
+	v->suspended = false;
+	v->life = 0;
+	v->pf->content_lost(v);
+}
+
+static void kill_data(struct model *v)
+{
+	struct model_data *d = &v->data;
+
+	if (!d->there)
+		return;
+	d->there = false;
+	free(d->data);
+	if (d->fd >= 0)
+		v->pf->data_fd_died(d->fd, d->phase >= WRITING);
+}
+
+static void open_data(struct model *v, enum phase phase)
+{
+	static const size_t sizes[] = { 256, 4096, STREAM_MAX, STREAM_MAX };
+
+	v->data = (struct model_data){
+		.there = true,
+		.fresh = true,
+		.fd = -1,
+		.phase = phase,
+		.data = malloc(STREAM_MAX),
+		.most = sizes[v->pf->below(ARRAY_SIZE(sizes))],
+	};
+}
+
+int model_query_size(struct model *v)
+{
+	int fault, ret;
+
+	if (v->kept)
+		return 0;
+	ret = model_command(v, QUERY);
+	fault = v->size_fault[v->suspended];
+	if (!ret && fault)
+		ret = fault > 0 ? 0 : fault;
+	return ret;
+}
+
+static void save(struct model *v)
+{
+	struct model_data *d = &v->data;
+
+	d->life = v->life;
+	if (v->kept) {
+		v->kept = false;
+		d->phase = SAVED;
+		return;
+	}
+	d->error = model_command(v, SAVE);
+	d->phase = SAVING;
+}
+
+#define ARC(cur, new) \
+	(VFIO_DEVICE_STATE_##cur * STATES + VFIO_DEVICE_STATE_##new)
+
+static int arc(struct model *v, unsigned int next)
+{
+	struct model_data *d = &v->data;
+	int ret = 0;
+
+	switch (v->state * STATES + next) {
+	case ARC(RUNNING, RUNNING_P2P):
+	case ARC(PRE_COPY, PRE_COPY_P2P):
+		ret = model_command(v, SUSPEND);
+		if (!ret)
+			v->stale = false;
+		break;
+	case ARC(RUNNING_P2P, RUNNING):
+	case ARC(PRE_COPY_P2P, PRE_COPY):
+		if (v->kept)
+			ret = model_command(v, LOAD);
+		if (ret)
+			break;
+		v->kept = false;
+		ret = model_command(v, RESUME);
+		break;
+	case ARC(RUNNING, PRE_COPY):
+	case ARC(RUNNING_P2P, PRE_COPY_P2P):
+		ret = model_query_size(v);
+		if (!ret)
+			open_data(v, PRECOPY);
+		break;
+	case ARC(PRE_COPY_P2P, STOP_COPY):
+		ret = model_query_size(v);
+		if (!ret)
+			save(v);
+		break;
+	case ARC(STOP, STOP_COPY):
+		ret = model_query_size(v);
+		if (ret)
+			break;
+		open_data(v, PRECOPY);
+		save(v);
+		break;
+	case ARC(STOP_COPY, STOP):
+		v->kept = !d->error;
+		kill_data(v);
+		break;
+	case ARC(PRE_COPY, RUNNING):
+	case ARC(PRE_COPY_P2P, RUNNING_P2P):
+		kill_data(v);
+		break;
+	case ARC(STOP, RESUMING):
+		v->kept = false;
+		open_data(v, WRITING);
+		break;
+	case ARC(RESUMING, STOP):
+		ret = d->error ?: d->phase == LOADED ? 0 : -EINVAL;
+		if (!ret)
+			kill_data(v);
+		break;
+	}
+	return ret;
+}
+
+/* From one of the states (not ERROR) towards another, as the uAPI has it. */
+static const unsigned char ways[STATES][STATES] = {
+#define WAY(stop, running, stop_copy, resuming, p2p, pre_copy, pre_copy_p2p) { \
+	[VFIO_DEVICE_STATE_STOP] = VFIO_DEVICE_STATE_##stop,		\
+	[VFIO_DEVICE_STATE_RUNNING] = VFIO_DEVICE_STATE_##running,	\
+	[VFIO_DEVICE_STATE_STOP_COPY] = VFIO_DEVICE_STATE_##stop_copy,	\
+	[VFIO_DEVICE_STATE_RESUMING] = VFIO_DEVICE_STATE_##resuming,	\
+	[VFIO_DEVICE_STATE_RUNNING_P2P] = VFIO_DEVICE_STATE_##p2p,	\
+	[VFIO_DEVICE_STATE_PRE_COPY] = VFIO_DEVICE_STATE_##pre_copy,	\
+	[VFIO_DEVICE_STATE_PRE_COPY_P2P] = VFIO_DEVICE_STATE_##pre_copy_p2p }
+	[VFIO_DEVICE_STATE_RUNNING] =
+		WAY(RUNNING_P2P, RUNNING, RUNNING_P2P, RUNNING_P2P, RUNNING_P2P,
+		    PRE_COPY, RUNNING_P2P),
+	[VFIO_DEVICE_STATE_RUNNING_P2P] =
+		WAY(STOP, RUNNING, STOP, STOP, RUNNING_P2P, RUNNING,
+		    PRE_COPY_P2P),
+	[VFIO_DEVICE_STATE_STOP] =
+		WAY(STOP, RUNNING_P2P, STOP_COPY, RESUMING, RUNNING_P2P,
+		    RUNNING_P2P, RUNNING_P2P),
+	[VFIO_DEVICE_STATE_PRE_COPY] =
+		WAY(RUNNING, RUNNING, PRE_COPY_P2P, RUNNING, RUNNING, PRE_COPY,
+		    PRE_COPY_P2P),
+	[VFIO_DEVICE_STATE_PRE_COPY_P2P] =
+		WAY(RUNNING_P2P, RUNNING_P2P, STOP_COPY, RUNNING_P2P,
+		    RUNNING_P2P, PRE_COPY, PRE_COPY_P2P),
+	[VFIO_DEVICE_STATE_STOP_COPY] =
+		WAY(STOP, STOP, STOP_COPY, STOP, STOP, ERROR, ERROR),
+	[VFIO_DEVICE_STATE_RESUMING] =
+		WAY(STOP, STOP, STOP, RESUMING, STOP, STOP, STOP),
+};
+
+int model_enter_state(struct model *v, unsigned int target)
+{
+	unsigned int next;
+	int ret;
+
+	while (v->state != target) {
+		if (v->state == VFIO_DEVICE_STATE_ERROR || target >= STATES)
+			return -EINVAL;
+		next = ways[v->state][target];
+		if (next == VFIO_DEVICE_STATE_ERROR)
+			return -EINVAL;
+
+		if ((v->stale || !v->pf->bound) && !model_is_running(v->state)) {
+			kill_data(v);
+			v->kept = false;
+			v->state = VFIO_DEVICE_STATE_ERROR;
+			return -ENODEV;
+		}
+		ret = arc(v, next);
+		if (ret)
+			return ret;
+		v->state = next;
+	}
+	return 0;
+}
+
+void model_reset(struct model *v)
+{
+	kill_data(v);
+	v->kept = false;
+	v->state = VFIO_DEVICE_STATE_RUNNING;
+	model_lose_content(v);
+}
+
+/* @n bytes are to be read */
+long model_read(const struct model_data *d, size_t n)
+{
+	size_t end = d->phase == PRECOPY ? INITIAL : d->len;
+
+	if (d->error)
+		return d->error;
+	if (d->phase == PRECOPY && d->pos == end)
+		return -ENOMSG;
+	return n < end - d->pos ? n : end - d->pos;
+}

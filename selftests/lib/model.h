@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Model the migration states, the streams and the controller of a VF, to know what
+ * each call on the VF must return.
+ */
+#ifndef NVMEVF_TEST_MODEL_H
+#define NVMEVF_TEST_MODEL_H
+
+#include "stream.h"
+#include "vf.h"
+
+#define STATES		(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
+
+/* In PRE_COPY, the bytes before the STATE record can be read. */
+#define INITIAL		STATE_AT
+#define STREAM_MAX	(1U << 20)
+
+struct model;
+
+enum model_command { QUERY, SUSPEND, RESUME, SAVE, LOAD, COMMANDS };
+
+enum phase { PRECOPY, SAVING, SAVED, WRITING, LOADED };
+
+/* The stream of a VF in a state that has one. */
+struct model_data {
+	bool		there, fresh;
+	int		fd;		/* -1 when it was closed */
+	enum phase	phase;
+	int		error;		/* that all calls give */
+	bool		unsure;		/* a PF reset may have hit SAVE_DATA */
+	unsigned char	*data;
+	size_t		pos;
+	size_t		len;		/* reading: not known before PAYLOAD_AT */
+	size_t		most;		/* bytes at a time */
+	/* writing: */
+	size_t		good;		/* so many bytes of it are */
+	bool		damaged;	/* and then there is not the end */
+	__u64		life;
+};
+
+/* What the models of all VFs of a PF share. */
+struct model_pf {
+	bool		bound;	/* to the nvme driver */
+	/* Return a random number below @bound. */
+	unsigned int	(*below)(unsigned int bound);
+	/* Called when a VF was reset. */
+	void		(*content_lost)(struct model *v);
+	/* Called when a data_fd, which is still open, has lost its stream. */
+	void		(*data_fd_died)(int fd, bool write_end);
+};
+
+/* A VF, and what it ought to be. */
+struct model {
+	struct model_pf	*pf;
+	struct vf	vf;
+	unsigned int	state;
+	struct model_data data;
+	bool		kept;		/* the driver has a saved state */
+	bool		suspended, online;
+	bool		stale;		/* the PF was reset since it was suspended */
+	/*
+	 * Whose queues are in it: 0 nobody's. The guest begins a new life each
+	 * time that it is resumed; with an older one it must never run again.
+	 */
+	__u64		life;
+	int		fault[COMMANDS];	/* -errno that it leads to */
+	int		size_fault[2];		/* running, suspended */
+};
+
+/* Each returns what the real call returns: 0 or -errno. */
+int model_enter_state(struct model *v, unsigned int target);
+int model_query_size(struct model *v);
+/* Send a command to the controller. */
+int model_command(struct model *v, enum model_command c);
+/* Read @n bytes from a stream; may return less. */
+long model_read(const struct model_data *d, size_t n);
+/* Reset the VF by way of the driver, or behind the driver's back. */
+void model_reset(struct model *v);
+void model_lose_content(struct model *v);
+
+/* Does the VF run in this state? */
+bool model_is_running(unsigned int state);
+
+#endif /* NVMEVF_TEST_MODEL_H */

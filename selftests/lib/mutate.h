@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Make thousands of hostile streams out of two good ones, and say how each must be
+ * refused.
+ */
+#ifndef NVMEVF_TEST_MUTATE_H
+#define NVMEVF_TEST_MUTATE_H
+
+#include "stream.h"
+#include "util.h"
+
+/* The limit of one optional record. */
+#define OPTIONAL_MAX	65536
+
+enum fate {
+	TAKEN,
+	REFUSED,	/* by write() */
+	INCOMPLETE,	/* by the arc out of RESUMING */
+	UNFIT,		/* by either: the damage decides what is parsed next */
+};
+
+struct verdict {
+	enum fate	fate;
+	int		error;
+	const char	*text;	/* pattern of the message for fnmatch(3), NULL: any */
+	bool		load;	/* LOAD_DATA is sent, and may fail */
+	bool		loaded;	/* ... and succeeds */
+};
+
+struct mutate {
+	struct stream	good[2];	/* of two guests */
+	__u64		limit;		/* bytes of state that one command carries */
+	/* Use every @step-th stream, beginning with the @first. */
+	unsigned int	step, first;
+	unsigned int	seen;
+	/* Called for each of these. */
+	void		(*try)(struct mutate *m, const char *class,
+			       const struct stream *s, struct verdict v);
+};
+
+void mutate_all(struct mutate *m);
+struct stream mutate_copy(const struct stream *from);
+
+#endif /* NVMEVF_TEST_MUTATE_H */

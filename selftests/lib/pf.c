@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Control the physical function: admin commands, resets, its VFs. */
+#include <fcntl.h>
+#include <glob.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
+
+#include "pf.h"
+#include "sysfs.h"
+#include "util.h"
+
+/* Where sysfs has the nvme controller that is the PF. */
+static void find_controller(char *path, size_t size, const struct pf *pf)
+{
+	char pattern[64];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "/sys/bus/pci/devices/%s/nvme/nvme*",
+		 pf->bdf);
+	if (glob(pattern, 0, NULL, &found))
+		die("%s has no driver", pf->bdf);
+	snprintf(path, size, "%s", found.gl_pathv[0]);
+	globfree(&found);
+}
+
+static int open_controller(const struct pf *pf)
+{
+	char sys[64], path[64];
+
+	find_controller(sys, sizeof(sys), pf);
+	snprintf(path, sizeof(path), "/dev%s", strrchr(sys, '/'));
+	return must(open(path, O_RDWR));
+}
+
+/* How a VF and its PF belong together. */
+struct relation {
+	char	vf[16], pf[16];
+	int	index;		/* counted from 1, as the PF does */
+};
+
+/*
+ * The links go first when a VF is removed, and its user may be there for long
+ * after that. So what was found is kept.
+ */
+static const struct relation *find_relation(const char *bdf)
+{
+	static struct relation known[64];
+	struct relation *r = known;
+	char path[64], name[16];
+
+	while (r->index && strcmp(r->vf, bdf))
+		r++;
+	if (r->index)
+		return r;
+
+	snprintf(r->vf, sizeof(r->vf), "%s", bdf);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/physfn", bdf);
+	sysfs_link_name(r->pf, sizeof(r->pf), path);
+	do {
+		snprintf(path, sizeof(path),
+			 "/sys/bus/pci/devices/%s/virtfn%d", r->pf, r->index++);
+		sysfs_link_name(name, sizeof(name), path);
+	} while (strcmp(name, bdf));
+	return r;
+}
+
+void pf_find(struct pf *pf, const char *vf_bdf)
+{
+	snprintf(pf->bdf, sizeof(pf->bdf), "%s", find_relation(vf_bdf)->pf);
+}
+
+int pf_vf_index(const char *vf_bdf)
+{
+	return find_relation(vf_bdf)->index;
+}
+
+int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd)
+{
+	int fd = open_controller(pf);
+	int ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, cmd);
+
+	if (ret < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+struct secondary {
+	__u16	id, primary;
+	__u8	online, rsvd[3];
+	__u16	vf, queues, vectors, rsvd2[9];
+};
+
+static void get_secondaries(const struct pf *pf, void *list)
+{
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x06,		/* Identify */
+		.cdw10 = 0x15,		/* Secondary Controller List */
+		.addr = (uintptr_t)list,
+		.data_len = 4096,
+	};
+
+	if (pf_admin(pf, &cmd))
+		die("%s: no Secondary Controller List", pf->bdf);
+}
+
+static void numvfs_path(char *path, size_t size, const struct pf *pf)
+{
+	snprintf(path, size, "/sys/bus/pci/devices/%s/sriov_numvfs", pf->bdf);
+}
+
+void pf_open(struct pf *pf, const char *vf_bdf)
+{
+	char path[64];
+
+	pf_find(pf, vf_bdf);
+	get_secondaries(pf, pf->vfs);
+	numvfs_path(path, sizeof(path), pf);
+	sysfs_read_line(path, pf->numvfs, sizeof(pf->numvfs));
+}
+
+int pf_remove_vfs(const struct pf *pf)
+{
+	char path[64];
+
+	numvfs_path(path, sizeof(path), pf);
+	return sysfs_write(path, "0");
+}
+
+int pf_add_vfs(const struct pf *pf)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path),
+		 "/sys/bus/pci/devices/%s/sriov_drivers_autoprobe", pf->bdf);
+	sysfs_set(path, "0");
+	numvfs_path(path, sizeof(path), pf);
+	return sysfs_write(path, pf->numvfs);
+}
+
+void pf_await_live(const struct pf *pf)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+	char sys[64], path[128], state[16];
+
+	find_controller(sys, sizeof(sys), pf);
+	snprintf(path, sizeof(path), "%s/state", sys);
+	for (;;) {
+		sysfs_read_line(path, state, sizeof(state));
+		if (!strcmp(state, "live"))
+			break;
+		if (time(NULL) > deadline)
+			die("%s is %s", sys, state);
+		usleep(1000);
+	}
+}
+
+void pf_set_timeout(const struct pf *pf, unsigned int seconds)
+{
+	char sys[64], path[128], text[16];
+
+	snprintf(text, sizeof(text), "%u", seconds);
+	sysfs_set("/sys/module/nvme_core/parameters/admin_timeout", text);
+
+	/* Newer kernels have one for each controller, too. */
+	find_controller(sys, sizeof(sys), pf);
+	snprintf(path, sizeof(path), "%s/admin_timeout", sys);
+	snprintf(text, sizeof(text), "%u", 1000 * seconds);
+	if (!access(path, F_OK))
+		sysfs_set(path, text);
+}
+
+void pf_reset(const struct pf *pf)
+{
+	int fd = open_controller(pf);
+
+	must(ioctl(fd, NVME_IOCTL_RESET));
+	close(fd);
+}
+
+#define NVME_DRIVER	"/sys/bus/pci/drivers/nvme/"
+
+void pf_unbind(const struct pf *pf)
+{
+	sysfs_set(NVME_DRIVER "unbind", pf->bdf);
+}
+
+void pf_bind(const struct pf *pf)
+{
+	sysfs_set(NVME_DRIVER "bind", pf->bdf);
+}
+
+static bool virt_mgmt(const struct pf *pf, const struct secondary *vf,
+		      __u32 action, __u32 count)
+{
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x1c,		/* Virtualization Management */
+		.cdw10 = vf->id << 16 | action,
+		.cdw11 = count,
+	};
+
+	return !pf_admin(pf, &cmd);
+}
+
+void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf)
+{
+	const struct secondary *vfs = (const void *)pf->vfs;
+
+	/* The first entry is the number of the others. */
+	if (!virt_mgmt(pf, &vfs[find_relation(vf_bdf)->index], 0x7, 0))
+		die("%s does not go offline", vf_bdf);
+}
+
+void pf_restore_vfs(const struct pf *pf)
+{
+	const struct secondary *was = (const void *)pf->vfs;
+	struct secondary now[4096 / sizeof(struct secondary)];
+	int i;
+
+	get_secondaries(pf, now);
+	for (i = 1; i <= pf->vfs[0]; i++)
+		if (was[i].online && !now[i].online &&
+		    !(virt_mgmt(pf, &was[i], 0x008, was[i].queues) &&
+		      virt_mgmt(pf, &was[i], 0x108, was[i].vectors) &&
+		      virt_mgmt(pf, &was[i], 0x9, 0)))
+			die("VF %u does not come online", was[i].vf);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Control the physical function. Functions that return nothing end the test when
+ * they fail.
+ */
+#ifndef NVMEVF_TEST_PF_H
+#define NVMEVF_TEST_PF_H
+
+#include <linux/nvme_ioctl.h>
+
+/*
+ * A reset of the PF takes its VFs offline, and their queues and vectors with them.
+ * pf_open() saves what each VF has, pf_restore_vfs() restores it.
+ */
+struct pf {
+	char		bdf[16];
+	char		numvfs[16];
+	unsigned char	vfs[4096];	/* Secondary Controller List */
+};
+
+/* Find the PF of a VF, without what pf_open() saves. */
+void pf_find(struct pf *pf, const char *vf_bdf);
+/* Return the VF's number, counted from 1 as the PF does. */
+int pf_vf_index(const char *vf_bdf);
+void pf_open(struct pf *pf, const char *vf_bdf);
+/* Send an admin command; return its status or -errno. */
+int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
+/* Limit the time of an admin command; commands for VFs may take twice that. */
+void pf_set_timeout(const struct pf *pf, unsigned int seconds);
+/* Take one VF offline, even if the VF is in use. */
+void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf);
+/* Reset the controller. */
+void pf_reset(const struct pf *pf);
+/* Unbind the nvme driver from the PF, or bind it and wait until it is ready. */
+void pf_unbind(const struct pf *pf);
+void pf_bind(const struct pf *pf);
+/* Wait until a reset by the nvme driver has ended. */
+void pf_await_live(const struct pf *pf);
+/* Remove all VFs, or create those that pf_open() found, without a driver; return 0 or -errno. */
+int pf_remove_vfs(const struct pf *pf);
+int pf_add_vfs(const struct pf *pf);
+/* Bring the VFs online with the resources that they had at pf_open(). */
+void pf_restore_vfs(const struct pf *pf);
+
+#endif /* NVMEVF_TEST_PF_H */

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Observe the driver by its tracepoints, the function tracer and the kernel's log. */
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <unistd.h>
+#include <sys/stat.h>
+
+#include "trace.h"
+#include "util.h"
+
+#define TRACEFS		"/sys/kernel/tracing/"
+#define SYSTEM		"nvme_vfio_pci"
+#define EVENTS		TRACEFS "instances/" SYSTEM "_test/"
+#define CALLS		TRACEFS "instances/" SYSTEM "_calls/"
+
+static void put(const char *path, const char *text)
+{
+	int fd = must(open(path, O_WRONLY));
+
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		die("cannot write \"%s\" to %s: %s", text, path, strerror(errno));
+	close(fd);
+}
+
+static bool open_instance(void)
+{
+	/* A test that died may have left its instance. */
+	trace_close();
+	if (access(TRACEFS "events/" SYSTEM, F_OK))
+		return false;
+	must(mkdir(EVENTS, 0700));
+	/* A counter orders the events of all CPUs. */
+	put(EVENTS "trace_clock", "counter");
+	put(EVENTS "buffer_size_kb", "8192");
+	return true;
+}
+
+bool trace_open(void)
+{
+	if (!open_instance())
+		return false;
+	put(EVENTS "events/" SYSTEM "/enable", "1");
+	return true;
+}
+
+bool trace_open_steps(void)
+{
+	if (!open_instance())
+		return false;
+	put(EVENTS "events/" SYSTEM "/nvmevf_command_begin/enable", "1");
+	put(EVENTS "events/" SYSTEM "/nvmevf_command/enable", "1");
+	put(EVENTS "events/" SYSTEM "/nvmevf_refused/enable", "1");
+	return true;
+}
+
+void trace_close(void)
+{
+	rmdir(EVENTS);
+}
+
+void trace_clear(void)
+{
+	close(must(open(EVENTS "trace", O_WRONLY | O_TRUNC)));
+}
+
+/* Call @add for each event: what follows process, CPU, flags and time. */
+static void visit_events(void (*add)(char *event, void *arg), void *arg)
+{
+	FILE *in = fopen(EVENTS "trace", "r");
+	char *line = NULL, *event;
+	size_t room = 0;
+
+	if (!in)
+		die("cannot read " EVENTS "trace: %s", strerror(errno));
+	while (getline(&line, &room, in) >= 0) {
+		event = strstr(line, ": nvmevf_");
+		if (*line != '#' && event)
+			add(event + 2, arg);
+	}
+	free(line);
+	fclose(in);
+}
+
+static void add_event(char *event, void *arg)
+{
+	fputs(event, arg);
+}
+
+struct steps {
+	FILE		*out;
+	const char	*bdf;
+};
+
+static void add_step(char *event, void *arg)
+{
+	const struct steps *s = arg;
+	char *message, verb[16];
+	int error;
+
+	if (s->bdf && !strstr(event, s->bdf))
+		return;
+	if (sscanf(event, "nvmevf_command_begin: vf=%*s verb=%15s", verb) == 1)
+		fprintf(s->out, "%s\n", verb);
+	if (sscanf(event, "nvmevf_refused: vf=%*s error=%d", &error) == 1) {
+		message = strstr(event, "message=\"") + strlen("message=\"");
+		message[strcspn(message, "\n")] = '\0';
+		if (*message && message[strlen(message) - 1] == '"')
+			message[strlen(message) - 1] = '\0';
+		fprintf(s->out, "refused %d %s\n", error, message);
+	}
+}
+
+char *trace_read(void)
+{
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	visit_events(add_event, out);
+	fclose(out);
+	return text;
+}
+
+char *trace_steps(const char *bdf)
+{
+	char *text;
+	size_t len;
+	struct steps steps = { open_memstream(&text, &len), bdf };
+
+	visit_events(add_step, &steps);
+	fclose(steps.out);
+	return text;
+}
+
+struct pending {
+	unsigned int	opcode;
+	int		count;
+};
+
+static void count_pending(char *event, void *arg)
+{
+	struct pending *p = arg;
+	unsigned int opcode;
+
+	if (sscanf(event, "nvmevf_command_begin: vf=%*s verb=%*s opcode=%x",
+		   &opcode) == 1)
+		p->count += opcode == p->opcode;
+	else if (sscanf(event, "nvmevf_command: vf=%*s verb=%*s opcode=%x",
+			&opcode) == 1)
+		p->count -= opcode == p->opcode;
+}
+
+unsigned int trace_pending(enum fault_command command)
+{
+	struct pending pending = { .opcode = command };
+
+	visit_events(count_pending, &pending);
+	return pending.count;
+}
+
+char *trace_format(const char *event)
+{
+	char path[128], *text = calloc(1, 8192);
+	int fd;
+
+	snprintf(path, sizeof(path), TRACEFS "events/" SYSTEM "/%s/format", event);
+	fd = open(path, O_RDONLY);
+	if (!text || fd < 0 || read(fd, text, 8191) <= 0)
+		die("cannot read %s: %s", path, strerror(errno));
+	close(fd);
+	return text;
+}
+
+void calls_open(void)
+{
+	calls_close();
+	must(mkdir(CALLS, 0700));
+	put(CALLS "set_ftrace_filter", ":mod:" SYSTEM);
+	put(CALLS "current_tracer", "function");
+}
+
+void calls_close(void)
+{
+	rmdir(CALLS);
+}
+
+void calls_clear(void)
+{
+	close(must(open(CALLS "trace", O_WRONLY | O_TRUNC)));
+}
+
+unsigned int calls_count(void)
+{
+	FILE *in = fopen(CALLS "trace", "r");
+	unsigned int count = 0;
+	char *line = NULL;
+	size_t room = 0;
+
+	if (!in)
+		die("cannot read " CALLS "trace: %s", strerror(errno));
+	while (getline(&line, &room, in) >= 0)
+		count += *line != '#';
+	free(line);
+	fclose(in);
+	return count;
+}
+
+static int kmsg = -1;
+
+void log_open(void)
+{
+	if (kmsg < 0)
+		kmsg = must(open("/dev/kmsg", O_RDONLY | O_NONBLOCK));
+	must(lseek(kmsg, 0, SEEK_END));
+}
+
+bool log_has(const char *pattern)
+{
+	char line[8192], anywhere[256];
+	ssize_t len;
+
+	snprintf(anywhere, sizeof(anywhere), "*%s*", pattern);
+
+	/* Each read() returns one line; EPIPE: the next one was overwritten. */
+	while ((len = read(kmsg, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
+		line[len > 0 ? len : 0] = '\0';
+		if (!fnmatch(anywhere, line, 0))
+			return true;
+	}
+	return false;
+}
