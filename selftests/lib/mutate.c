@@ -14,7 +14,7 @@ static const struct verdict bad_checksum = {
 };
 
 static const struct verdict too_large = {
-	REFUSED, EFBIG, "* bytes of controller state, one command carries *"
+	REFUSED, EFBIG, "* bytes of controller state, limit *"
 };
 
 static const struct verdict data_after_end = {
