@@ -619,7 +619,7 @@ struct bar_user {
 	unsigned int	calls;
 };
 
-/* Use the VF's own BAR as the buffer; a reset unmaps the pages of the BAR. */
+/* Use the VF's own BAR as the buffer; a reset removes the pages of the BAR. */
 static void *use_bar_as_buffer(void *arg)
 {
 	struct bar_user *u = arg;

@@ -501,7 +501,7 @@ static void attempt_end_reset(struct __test_metadata *_metadata, struct attempt 
 
 /*
  * Have each transition fail with @fault, and bring the VF back to RUNNING by
- * @recover. The sibling must not notice.
+ * @recover. The sibling must not be affected.
  */
 static void fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * self,
 		      enum fault_kind fault, __u32 value,
@@ -522,6 +522,7 @@ static void fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(failure) *
 	move_to_sibling_vf(self);
 }
 
+/* The guest or the VFIO user recovers from a fatal error of the VF. */
 static void recover_failed(struct __test_metadata *_metadata,
 			   FIXTURE_DATA(failure) * self, struct attempt *t,
 			   unsigned int from)
@@ -547,6 +548,7 @@ TEST_F(failure, vf_fails)
 	fail_each(_metadata, self, FAULT_FAIL, 1, recover_failed);
 }
 
+/* The administrator brings the VF online again. */
 static void recover_offline(struct __test_metadata *_metadata,
 			    FIXTURE_DATA(failure) * self, struct attempt *t,
 			    unsigned int from)
