@@ -162,24 +162,11 @@ static const char *commands(void)
 	return letters;
 }
 
-static bool is_precopy(unsigned int state)
-{
-	return state == VFIO_DEVICE_STATE_PRE_COPY ||
-	       state == VFIO_DEVICE_STATE_PRE_COPY_P2P;
-}
-
-/* Does the driver return a data_fd on entry into @state? */
-static bool has_stream(unsigned int state)
-{
-	return is_precopy(state) || state == VFIO_DEVICE_STATE_STOP_COPY ||
-	       state == VFIO_DEVICE_STATE_RESUMING;
-}
-
 /* Does the data_fd of @from stay valid in @to? */
 static bool same_stream(unsigned int from, unsigned int to)
 {
-	return from == to || (is_precopy(from) &&
-		(is_precopy(to) || to == VFIO_DEVICE_STATE_STOP_COPY));
+	return from == to || (vf_state_is_precopy(from) &&
+		(vf_state_is_precopy(to) || to == VFIO_DEVICE_STATE_STOP_COPY));
 }
 
 static bool is_disconnected(int fd)
@@ -212,7 +199,7 @@ TEST_F(arcs, all_transitions)
 			vf_reset(vf);
 			old_fd = enter_row(vf, row, &self->good);
 			ASSERT_EQ(row->state, vf_get_state(vf));
-			ASSERT_EQ(has_stream(row->state), old_fd >= 0);
+			ASSERT_EQ(vf_state_has_stream(row->state), old_fd >= 0);
 			trace_clear();
 
 			ret = vf_set_state(vf, to, &fd);
@@ -220,7 +207,7 @@ TEST_F(arcs, all_transitions)
 				TH_LOG("from %s to %u", row->name, to);
 			EXPECT_EQ(expected ? to : row->state, vf_get_state(vf))
 				TH_LOG("from %s to %u", row->name, to);
-			EXPECT_EQ(expected && has_stream(to) &&
+			EXPECT_EQ(expected && vf_state_has_stream(to) &&
 				  !same_stream(row->state, to), fd >= 0)
 				TH_LOG("from %s to %u", row->name, to);
 			if (old_fd >= 0)

@@ -46,10 +46,7 @@ FIXTURE_SETUP(datafd)
 
 	if (why)
 		SKIP(return, "%s", why);
-	guest_init(&self->n);
-	vf_open(&self->src, vf_bdf(0), variant->api, self->n.mem, GUEST_MEM);
-	vf_open(&self->dst, vf_bdf(1), variant->api, self->n.mem, GUEST_MEM);
-	self->n.vf = &self->src;
+	guest_open_pair(&self->n, &self->src, &self->dst, variant->api);
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);
 }
 
@@ -622,7 +619,7 @@ struct bar_user {
 	unsigned int	calls;
 };
 
-/* Use the VF's own BAR as the buffer; a reset unmaps the pages of the BAR. */
+/* Use the VF's own BAR as the buffer; a reset removes the pages of the BAR. */
 static void *use_bar_as_buffer(void *arg)
 {
 	struct bar_user *u = arg;

@@ -499,58 +499,75 @@ static void attempt_end_reset(struct __test_metadata *_metadata, struct attempt 
 		       t->transition->from, t->transition->to);
 }
 
-/* The VF has a fatal error. The user or the guest resets the VF. */
-TEST_F(failure, vf_fails)
+/*
+ * Have each transition fail with @fault, and bring the VF back to RUNNING by
+ * @recover. The sibling must not be affected.
+ */
+static void fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * self,
+		      enum fault_kind fault, __u32 value,
+		      void (*recover)(struct __test_metadata *_metadata,
+				      FIXTURE_DATA(failure) * self, struct attempt *t,
+				      unsigned int from))
 {
-	struct nvme *n = &self->n;
-	struct vf *vf = &self->vf;
 	struct attempt t;
 	unsigned int i;
 
 	sibling_start(&self->sibling);
 	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
-		attempt_fail(_metadata, &t, &transitions[i], n, FAULT_FAIL, 1);
-		EXPECT_EQ(NVME_CSTS_CFS,
-			  nvme_read32(n, NVME_CSTS) & NVME_CSTS_CFS);
-		EXPECT_EQ(runs(transitions[i].from) ||
-			  transitions[i].from == VFIO_DEVICE_STATE_RESUMING ? 0 : -EIO,
-			  attempt_recover(&t));
-		if (runs(transitions[i].from)) {
-			EXPECT_EQ(-EIO, vf_mig_data_size(vf));
-			EXPECT_EQ(-EIO, vf_set_state(vf,
-						     VFIO_DEVICE_STATE_RUNNING_P2P,
-						     NULL));
-		} else {
-			vf_reset(vf);
-		}
+		attempt_fail(_metadata, &t, &transitions[i], &self->n, fault, value);
+		recover(_metadata, self, &t, transitions[i].from);
 		attempt_end_reset(_metadata, &t);
 	}
 	expect_sibling_unaffected(_metadata, &self->sibling);
 	move_to_sibling_vf(self);
 }
 
+/* The guest or the VFIO user recovers from a fatal error of the VF. */
+static void recover_failed(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(failure) * self, struct attempt *t,
+			   unsigned int from)
+{
+	struct vf *vf = &self->vf;
+
+	EXPECT_EQ(NVME_CSTS_CFS,
+		  nvme_read32(&self->n, NVME_CSTS) & NVME_CSTS_CFS);
+	EXPECT_EQ(runs(from) || from == VFIO_DEVICE_STATE_RESUMING ? 0 : -EIO,
+		  attempt_recover(t));
+	if (runs(from)) {
+		EXPECT_EQ(-EIO, vf_mig_data_size(vf));
+		EXPECT_EQ(-EIO, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING_P2P,
+					     NULL));
+	} else {
+		vf_reset(vf);
+	}
+}
+
+/* The VF has a fatal error. The user or the guest resets the VF. */
+TEST_F(failure, vf_fails)
+{
+	fail_each(_metadata, self, FAULT_FAIL, 1, recover_failed);
+}
+
+/* The administrator brings the VF online again. */
+static void recover_offline(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(failure) * self, struct attempt *t,
+			    unsigned int from)
+{
+	struct vf *vf = &self->vf;
+
+	EXPECT_EQ(runs(from) ? 0 : -EIO, attempt_recover(t));
+	vf_reset(vf);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+	EXPECT_EQ(-EIO, vf_mig_data_size(vf));
+
+	pf_restore_vfs(&self->pf);
+	vf_reset(vf);
+}
+
 /* The administrator takes the VF offline during the command. */
 TEST_F(failure, vf_offline)
 {
-	struct nvme *n = &self->n;
-	struct vf *vf = &self->vf;
-	struct attempt t;
-	unsigned int i;
-
-	sibling_start(&self->sibling);
-	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
-		attempt_fail(_metadata, &t, &transitions[i], n, FAULT_OFFLINE, 0);
-		EXPECT_EQ(runs(transitions[i].from) ? 0 : -EIO, attempt_recover(&t));
-		vf_reset(vf);
-		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
-		EXPECT_EQ(-EIO, vf_mig_data_size(vf));
-
-		pf_restore_vfs(&self->pf);
-		vf_reset(vf);
-		attempt_end_reset(_metadata, &t);
-	}
-	expect_sibling_unaffected(_metadata, &self->sibling);
-	move_to_sibling_vf(self);
+	fail_each(_metadata, self, FAULT_OFFLINE, 0, recover_offline);
 }
 
 /*

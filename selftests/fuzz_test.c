@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A fuzzer that knows what is right: random steps on two VFs, one at a time, beside
- * a model of the migration states, the streams and the controller. Each
- * result of each step must be the model's. All the while a guest does I/O, goes
- * along with whatever the steps do to it, and checks its data.
+ * Take random steps on two VFs, one step at a time, and compare each result with a model
+ * of the migration states, the streams and the controller. A guest does I/O meanwhile,
+ * follows the migrations and resets, and checks its data.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -37,7 +36,7 @@ static const enum fault_command opcodes[COMMANDS] = {
 struct saved {
 	unsigned char	*data;
 	size_t		len;
-	__u64		life;	/* see struct model */
+	__u64		life;	/* guest_run, see struct model */
 };
 
 static struct {
@@ -45,8 +44,8 @@ static struct {
 	unsigned long	seed, step, steps;
 	struct model	vf[VFS];
 	struct nvme	n;
-	struct model	*home, *last;	/* where the guest runs, or ran */
-	__u64		life, lives;	/* the guest's, 0: it is dead */
+	struct model	*home, *last;	/* where the guest runs, or ran last */
+	__u64		life, lives;	/* of the guest, 0: lost */
 	struct pf	pf;
 	struct model_pf	model_pf;
 	struct saved	saved[4];
@@ -55,13 +54,13 @@ static struct {
 		bool	write;
 	} dead[4];
 	void		*nowhere;
-	bool		failed;		/* the step */
+	bool		failed;		/* an error in this step */
 	char		log[24][160];
 	unsigned long	moves, starts, ios;
 	unsigned long	faults[FAULT_SIZE_IDLE + 1];
 } fuzz;
 
-/* What the step is doing, for those who must find out what went wrong. */
+/* Describe the current step. A failure prints the last steps. */
 static __attribute__((format(printf, 1, 2))) void note(const char *fmt, ...)
 {
 	char *line = fuzz.log[fuzz.step % ARRAY_SIZE(fuzz.log)];
@@ -73,7 +72,7 @@ static __attribute__((format(printf, 1, 2))) void note(const char *fmt, ...)
 	va_end(args);
 }
 
-static void last_words(void)
+static void print_last_steps(void)
 {
 	unsigned long i;
 
@@ -103,7 +102,7 @@ static bool one_in(unsigned int n)
 									\
 	note(" %s %ld", what, __got);					\
 	if (__want != __got)						\
-		die("%s: %ld, not %ld", what, __got, __want);		\
+		die("%s: %ld, expected %ld", what, __got, __want);		\
 	if (__got < 0)							\
 		fuzz.failed = true;					\
 } while (0)
@@ -117,7 +116,7 @@ static long result(long ret)
  * The guest
  */
 
-/* The guest does not run any more, or in another VF. */
+/* The guest is suspended. */
 static void suspend_guest(void)
 {
 	memcpy(fuzz.n.frozen, fuzz.n.mem, fuzz.n.used);
@@ -141,7 +140,7 @@ static void resume_guest(struct model *v)
 	fuzz.last = v;
 	fuzz.life = ++fuzz.lives;
 	v->life = fuzz.life;
-	/* A doorbell that was rung after SAVE_DATA is not in the state. */
+	/* The state lacks doorbells that were rung after SAVE_DATA. */
 	for (q = n->queue; q; q = q->next)
 		nvme_ring(n, q);
 }
@@ -159,7 +158,7 @@ static void content_lost(struct model *v)
 		lose_guest();
 }
 
-/* Keep some of the data_fds that outlived their streams. */
+/* Keep some of the data_fds whose streams are gone. */
 static void keep_dead_fd(int fd, bool write_end)
 {
 	unsigned int i = below(ARRAY_SIZE(fuzz.dead));
@@ -170,7 +169,7 @@ static void keep_dead_fd(int fd, bool write_end)
 	fuzz.dead[i].write = write_end;
 }
 
-/* With an old life, a guest would overwrite what another one has written. */
+/* An old state of the guest would overwrite newer data. */
 static bool may_run(struct model *v)
 {
 	return !v->life || v->life == fuzz.life;
@@ -201,7 +200,7 @@ static void guest_io(struct nvme *n)
  * The steps
  */
 
-/* SAVE_DATA has ended; before, the model can't tell what hits it. */
+/* Wait until SAVE_DATA has ended: the model cannot predict its error before that. */
 static void settle(struct model *v)
 {
 	struct pollfd pfd = { .fd = v->data.fd, .events = POLLIN };
@@ -209,7 +208,7 @@ static void settle(struct model *v)
 	if (!v->data.there || v->data.phase != SAVING)
 		return;
 	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
-		die("no SAVE_DATA");
+		die("SAVE_DATA did not end within %d s", PATIENCE);
 	v->data.phase = SAVED;
 }
 
@@ -220,7 +219,7 @@ static void step_reset(struct model *v)
 	model_reset(v);
 }
 
-/* What leads to a migration, so that there are some among all that chance brings. */
+/* Choose a state that leads to a migration: random choices alone lead to few. */
 static unsigned int usual_state(const struct model *v)
 {
 	bool wanted = fuzz.life && !fuzz.home && v->life != fuzz.life;
@@ -279,14 +278,14 @@ static void step_state(struct model *v)
 	go_to(v, one_in(3) ? below(STATES + 1) : usual_state(v));
 }
 
-/* A stream was read to its end. */
+/* Check and keep a stream that was read to its end. */
 static void check_stream(struct model_data *d)
 {
 	struct saved *s = &fuzz.saved[below(ARRAY_SIZE(fuzz.saved))];
 	const struct nvmevf_end *end = (void *)d->data + d->len - sizeof(*end);
 
 	if (end->crc32c != crc32c(d->data, d->len - END_SIZE))
-		die("bad checksum");
+		die("checksum of the stream is wrong");
 	free(s->data);
 	s->data = malloc(d->len);
 	memcpy(s->data, d->data, d->len);
@@ -339,13 +338,14 @@ static void step_read(struct model *v)
 		state = (void *)d->data + INITIAL;
 		d->len = PAYLOAD_AT + (state->length + 7) / 8 * 8 + END_SIZE;
 		if (d->len > STREAM_MAX)
-			die("%llu bytes of state", state->length);
+			die("%llu bytes of controller state, expected less than %u",
+			    state->length, STREAM_MAX);
 	} else if (d->pos == d->len) {
 		check_stream(d);
 	}
 }
 
-/* With what a suspended guest can go on, or NULL. */
+/* Return a stream with which the suspended guest can continue, or NULL. */
 static const struct saved *guest_stream(void)
 {
 	unsigned int i;
@@ -356,7 +356,7 @@ static const struct saved *guest_stream(void)
 	return NULL;
 }
 
-/* What is to be written: a stream that was read, seldom as it was. */
+/* Choose a stream to write: one that was read, often damaged. */
 static void choose_stream(struct model_data *d)
 {
 	const struct saved *s = guest_stream() ?:
@@ -384,12 +384,12 @@ static void choose_stream(struct model_data *d)
 	case 0:
 		d->data[at] ^= 1 << below(8);
 		break;
-	case 1:		/* cut, and then something else */
+	case 1:		/* other data from there on */
 		for (i = at; i < s->len; i++)
 			d->data[i] = below(256);
 		d->data[at] = ~s->data[at];
 		break;
-	default:	/* bytes are missing */
+	default:	/* bytes removed */
 		d->good = 0;
 		i = 1 + below(s->len - at);
 		memmove(d->data + at, d->data + at + i, s->len - at - i);
@@ -418,7 +418,7 @@ static void step_write(struct model *v)
 	}
 
 	if (d->pos == d->len)
-		n = below(3);		/* more than there is */
+		n = below(3);		/* data after END */
 	else if (n > d->len - d->pos)
 		n = d->len - d->pos;
 	end = !d->damaged && d->pos + n == d->len;
@@ -436,7 +436,7 @@ static void step_write(struct model *v)
 	} else if (d->pos + n <= d->good) {
 		want = n;
 	} else {
-		/* It depends on the damage when it is found. */
+		/* The damage decides when the driver detects it. */
 		want = ret == -EINVAL || ret == -EFBIG || ret == -EBADMSG ?
 			ret : (long)n;
 	}
@@ -476,19 +476,20 @@ static void step_info(struct model *v)
 	expect(want, result(ioctl(d->fd, VFIO_MIG_GET_PRECOPY_INFO, &info)),
 	       "info");
 	if (!want && info.initial_bytes != INITIAL - d->pos)
-		die("%llu initial bytes", info.initial_bytes);
+		die("%llu initial bytes, expected %zu", info.initial_bytes,
+		    INITIAL - d->pos);
 }
 
 static void step_close(struct model *v)
 {
-	/* It is also what tells when SAVE_DATA has ended. */
+	/* The model needs data_fd to know when SAVE_DATA has ended. */
 	if (!v->data.there || v->data.fd < 0 || v->data.phase < SAVED)
 		return;
 	must(close(v->data.fd));
 	v->data.fd = -1;
 }
 
-/* A data_fd that outlived its state, and perhaps its device. */
+/* Use a data_fd whose stream is gone, and perhaps its device. */
 static void step_dead(struct model *v)
 {
 	unsigned int i = below(ARRAY_SIZE(fuzz.dead));
@@ -519,7 +520,7 @@ static void step_size(struct model *v)
 	long long size;
 	int want;
 
-	/* The answer counts for SAVE_DATA, after which nobody is asked. */
+	/* The size counts for SAVE_DATA, and the driver does not ask again after that. */
 	settle(v);
 	want = v->state == VFIO_DEVICE_STATE_STOP_COPY ? 0 : model_query_size(v);
 	size = vf_mig_data_size(&v->vf);
@@ -539,12 +540,12 @@ static void step_flr(struct model *v)
 	model_reset(v);
 }
 
-static void lay_fault(struct model *v, enum model_command c, enum fault_kind kind,
-		      __u32 value)
+static void set_fault_and_note(struct model *v, enum model_command c, enum fault_kind kind,
+			       __u32 value)
 {
 	note(" %#x kind %u value %#x", opcodes[c], kind, value);
 	if (!fault_set(v->vf.bdf, opcodes[c], kind, value))
-		die("the fault was not taken");
+		die("setting a fault failed");
 	fuzz.faults[kind]++;
 }
 
@@ -582,17 +583,17 @@ static void step_fault(struct model *v)
 	switch (below(6)) {
 	case 0:
 		i = below(ARRAY_SIZE(statuses));
-		lay_fault(v, c, FAULT_STATUS, statuses[i].status);
+		set_fault_and_note(v, c, FAULT_STATUS, statuses[i].status);
 		v->fault[c] = statuses[i].error;
 		break;
 	case 1:
 		i = below(ARRAY_SIZE(sizes));
-		lay_fault(v, QUERY, idle ? FAULT_SIZE_IDLE : FAULT_SIZE,
-			  sizes[i].size);
+		set_fault_and_note(v, QUERY, idle ? FAULT_SIZE_IDLE : FAULT_SIZE,
+				   sizes[i].size);
 		v->size_fault[idle] = sizes[i].error;
 		break;
 	case 2:
-		lay_fault(v, c, FAULT_DELAY, 1 + below(20));
+		set_fault_and_note(v, c, FAULT_DELAY, 1 + below(20));
 		break;
 	default:
 		no_faults(v);
@@ -607,7 +608,7 @@ static void step_guest(struct model *v)
 	if (fuzz.home) {
 		guest_io(n);
 	} else if (v->life && v->life == fuzz.life) {
-		/* Suspended, which its doorbells don't know. */
+		/* The VF is suspended; its doorbells can be written all the same. */
 		n->vf = &v->vf;
 		for (q = n->queue; q; q = q->next)
 			nvme_ring(n, q);
@@ -625,15 +626,15 @@ static void step_guest(struct model *v)
 	}
 }
 
-/* Nothing more comes of it. */
+/* Can no more bytes be transferred? */
 static bool is_over(const struct model_data *d)
 {
 	return d->error || d->fd < 0 || (d->pos && d->pos == d->len);
 }
 
 /*
- * The next step on the guest's way to the other VF: by chance alone few would arrive.
- * A guest that is lost begins anew.
+ * Take the next step of a migration to the other VF, because random steps complete few. A
+ * lost guest starts again.
  */
 static void step_migrate(struct model *v)
 {
@@ -666,7 +667,7 @@ static void step_migrate(struct model *v)
 	}
 }
 
-/* An owner of a VF that is not interested in its working. */
+/* Write registers like a user who does not want a working VF. */
 static void step_poke(struct model *v)
 {
 	struct nvme n = { .vf = &v->vf };
@@ -767,7 +768,7 @@ static void one_step(void)
 	unsigned int i = fuzz_choose(&fuzz.random, kinds);
 	long long began;
 
-	/* Nothing but a reset leads out of these. */
+	/* Only a reset leads out of these states. */
 	if ((v->state == VFIO_DEVICE_STATE_ERROR ||
 	     (v->state == VFIO_DEVICE_STATE_RESUMING && v->data.error)) &&
 	    one_in(2))
@@ -789,7 +790,7 @@ static void one_step(void)
 		expect(v->state, vf_get_state(&v->vf), "state");
 }
 
-/* After all that, everything works. */
+/* Check that both VFs work and can migrate. */
 static void finish(void)
 {
 	struct nvme *n = &fuzz.n;
@@ -803,7 +804,7 @@ static void finish(void)
 		vf_reset(&fuzz.vf[i].vf);
 		model_reset(&fuzz.vf[i]);
 	}
-	/* It may have been suspended, and not know of what was done before. */
+	/* The guest may have been suspended and have missed a reset. */
 	lose_guest();
 	nvme_start(n, NVME_QUEUES, 8, 8);
 	for (i = 0; i < 2 * VFS; i++) {
@@ -856,7 +857,7 @@ FIXTURE_TEARDOWN(fuzz)
 		vf_close(&fuzz.vf[i].vf);
 }
 
-TEST_F_TIMEOUT(fuzz, exact, 1000000)
+TEST_F_TIMEOUT(fuzz, results_as_modeled, 1000000)
 {
 	long long began = fuzz_now_us();
 
@@ -866,7 +867,7 @@ TEST_F_TIMEOUT(fuzz, exact, 1000000)
 	srandom(fuzz.seed);
 	printf("# NVMEVF_SEED=%lu NVMEVF_STEPS=%lu\n", fuzz.seed, fuzz.steps);
 	fflush(stdout);
-	atexit(last_words);
+	atexit(print_last_steps);
 
 	for (; fuzz.step < fuzz.steps; fuzz.step++)
 		one_step();
@@ -875,7 +876,9 @@ TEST_F_TIMEOUT(fuzz, exact, 1000000)
 	fuzz_report(kinds);
 	printf("# %lu steps in %lld s, guest started %lu times\n", fuzz.steps,
 	       (fuzz_now_us() - began) / 1000000, fuzz.starts);
-	/* What is lost or corrupt ends the test at once. */
+	/*
+	 * Lost or corrupt data ends the test immediately, so no count of them is reported.
+	 */
 	printf("# soak: steps=%lu fault_status=%lu fault_delay=%lu fault_size=%lu",
 	       fuzz.steps, fuzz.faults[FAULT_STATUS],
 	       fuzz.faults[FAULT_DELAY],

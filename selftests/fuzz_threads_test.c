@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A fuzzer with many hands: threads that do what they like with two VFs, their
- * data_fds and their PF, all at once. What each call should return nobody knows,
- * but it returns, with an error that is documented; and after each round all is
- * at rest, a reset leads out of whatever there is, and I/O can migrate.
+ * Let threads use two VFs, their data_fds and their PF concurrently and at random. Each
+ * call must return in time, with a documented error if any. After each round a reset must
+ * lead to RUNNING, and a guest must be able to migrate.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -26,7 +25,7 @@
 #include "lib/vf.h"
 
 #define NORMAL_STEPS	3000
-/* Steps. A few: what is wrong at some time may have healed at the end of many. */
+/* Steps. Few, because a later step may hide an error. */
 #define ROUND		100
 
 #define VFS		2
@@ -34,12 +33,15 @@
 #define STREAM_MAX	(1U << 20)
 #define STEPS		16		/* at most, with the end of the table */
 
-/* Many times what a call takes when all others are in its way. */
+/* Many times the duration of a call that waits for all others. */
 #define HANG_US		60000000LL
 
 struct shared {
 	struct vf	vf;
-	/* Written by who closes and opens it. A data_fd needs no VF. */
+	/*
+	 * Locked for writing to close and open the VF. Calls on a data_fd do not need the
+	 * VF.
+	 */
 	pthread_rwlock_t open;
 	pthread_mutex_t	lock;		/* of the data_fds */
 	int		fds[4];
@@ -47,13 +49,13 @@ struct shared {
 
 struct worker;
 
-/* Something to do; returns 0 or -errno. */
+/* Take a step; return 0 or -errno. */
 struct step {
 	const char	*name;
 	unsigned int	weight;
 	int		(*fn)(struct worker *w, struct shared *s);
 	bool		needs_vf;	/* open */
-	const int	*errors;	/* that it may return, up to 0 */
+	const int	*errors;	/* allowed, ends with 0 */
 };
 
 struct worker {
@@ -62,10 +64,10 @@ struct worker {
 	struct fuzz_random random;
 	const struct step *steps;
 	struct fuzz_kind kinds[STEPS];
-	long long	since;		/* when its step began, 0: none */
+	long long	since;		/* when the step began, 0: no step */
 	const char	*doing;
 	unsigned char	*buf;		/* STREAM_MAX */
-	unsigned char	*stream;	/* a good one */
+	unsigned char	*stream;	/* a valid stream */
 	size_t		len;
 };
 
@@ -74,7 +76,7 @@ static struct {
 	long		left;		/* steps of the round */
 	struct nvme	n;
 	struct pf	pf;
-	/* While the PF is reset, VFs have no interrupts to open them with. */
+	/* While the PF is reset, a VF cannot be opened: it has no interrupts. */
 	pthread_mutex_t	pf_lock;
 	struct shared	vf[VFS];
 	struct worker	worker[WORKERS + 1];	/* and one for the PF */
@@ -92,7 +94,7 @@ static int result(int ret)
 	return ret < 0 ? -errno : ret;
 }
 
-/* A data_fd of one's own, so that another thread can close the one it is of. */
+/* Duplicate a data_fd, so that another thread can close the original. */
 static int take_fd(struct worker *w, struct shared *s)
 {
 	int fd;
@@ -116,9 +118,7 @@ static void put_fd(struct worker *w, struct shared *s, int fd)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/*
- * Of those who have the VFs
- */
+/* Steps of a user of the VFs */
 
 static int step_state(struct worker *w, struct shared *s)
 {
@@ -142,7 +142,8 @@ static int step_get_state(struct worker *w, struct shared *s)
 
 	if (state < VFIO_DEVICE_STATE_ERROR ||
 	    state > VFIO_DEVICE_STATE_PRE_COPY_P2P)
-		die("state %d", state);
+		die("%s is in state %d, expected %d to %d", s->vf.bdf, state,
+		    VFIO_DEVICE_STATE_ERROR, VFIO_DEVICE_STATE_PRE_COPY_P2P);
 	return 0;
 }
 
@@ -170,7 +171,7 @@ static int step_flr(struct worker *w, struct shared *s)
 	return sysfs_write(path, "1");
 }
 
-/* By way of the file: a BAR that is switched off is SIGBUS to who has mapped it. */
+/* Use pwrite(): access to a mapped BAR that is disabled raises SIGBUS. */
 static int step_poke(struct worker *w, struct shared *s)
 {
 	struct vfio_region_info bar = {
@@ -259,7 +260,7 @@ static int step_write(struct worker *w, struct shared *s)
 	return ret < 0 ? ret : 0;
 }
 
-/* From and to a BAR, which a reset takes away meanwhile. */
+/* Transfer between data_fd and a mapped BAR, which a reset may disable meanwhile. */
 static int step_bar(struct worker *w, struct shared *s)
 {
 	int ret, fd = take_fd(w, s);
@@ -302,9 +303,7 @@ static int step_close(struct worker *w, struct shared *s)
 	return 0;
 }
 
-/*
- * Of who has the PF
- */
+/* Steps of the administrator of the PF */
 
 static int step_fault(struct worker *w, struct shared *s)
 {
@@ -499,13 +498,13 @@ static void *watch(void *unused)
 					w - fuzz.worker, w->doing);
 				show_system_call(w);
 			}
-			die("hangs; NVMEVF_SEED=%lu, round %lu", fuzz.seed,
+			die("a call hangs; NVMEVF_SEED=%lu, round %lu", fuzz.seed,
 			    fuzz.round);
 		}
 	}
 }
 
-/* Nobody does anything, so nothing changes. Returns whether the VF runs. */
+/* Check that the state does not change without a step. Return whether the VF runs. */
 static bool check_rest(struct shared *s)
 {
 	int state;
@@ -513,12 +512,12 @@ static bool check_rest(struct shared *s)
 	fault_clear_all(s->vf.bdf);
 	state = vf_get_state(&s->vf);
 	if (vf_set_state(&s->vf, state, NULL) || vf_get_state(&s->vf) != state)
-		die("%s does not stay in state %d", s->vf.bdf, state);
+		die("%s did not stay in state %d", s->vf.bdf, state);
 	return state == VFIO_DEVICE_STATE_RUNNING ||
 	       state == VFIO_DEVICE_STATE_PRE_COPY;
 }
 
-/* The VF is not suspended: a guest that takes it over, as it is, can use it. */
+/* A VF that runs must not be suspended: a new guest can use the VF without a reset. */
 static void check_running(struct shared *s)
 {
 	struct nvme *n = &fuzz.n;
@@ -530,7 +529,7 @@ static void check_running(struct shared *s)
 	io_wait(n);
 }
 
-/* Nothing is left of what was before. */
+/* A reset must leave nothing of the earlier state. */
 static void check_reset(struct shared *s)
 {
 	struct pollfd pfd;
@@ -538,7 +537,7 @@ static void check_reset(struct shared *s)
 	char byte;
 
 	vf_reset(&s->vf);
-	/* Before anyone asks for the state, which does what is left to do. */
+	/* data_fd must fail before a call asks for the state, which completes the reset. */
 	for (i = 0; i < ARRAY_SIZE(s->fds); i++) {
 		pfd = (struct pollfd){ .fd = s->fds[i] };
 		if (pfd.fd < 0)
@@ -547,10 +546,10 @@ static void check_reset(struct shared *s)
 		    pfd.revents != (POLLERR | POLLHUP) ||
 		    read(pfd.fd, &byte, 1) >= 0 ||
 		    (errno != ENODEV && errno != EBADF))
-			die("a data_fd outlived a reset");
+			die("data_fd %d did not fail after a reset", pfd.fd);
 	}
 	if (vf_get_state(&s->vf) != VFIO_DEVICE_STATE_RUNNING)
-		die("%s does not run after a reset", s->vf.bdf);
+		die("%s is not in RUNNING after a reset", s->vf.bdf);
 }
 
 static void check_migration(void)
@@ -568,7 +567,7 @@ static void check_migration(void)
 	}
 	io_check(n);
 	vf_reset(n->vf);
-	/* The driver does that later. */
+	/* Asking for the state completes the reset. */
 	for (i = 0; i < VFS; i++)
 		vf_get_state(&fuzz.vf[i].vf);
 }
@@ -587,7 +586,7 @@ static void one_round(unsigned long steps)
 	for (i = 0; i < VFS; i++) {
 		runs[i] = check_rest(&fuzz.vf[i]);
 		n->vf = &fuzz.vf[i].vf;
-		/* They share the memory: what it was told ends with that. */
+		/* The VFs share the memory: end the commands of both first. */
 		if (runs[i])
 			nvme_enable(n, 8, 8);
 	}
@@ -597,7 +596,7 @@ static void one_round(unsigned long steps)
 	for (i = 0; i < VFS; i++)
 		check_reset(&fuzz.vf[i]);
 	check_migration();
-	/* Or a VF that a stream brings back could find commands and do them again. */
+	/* A VF into which an old state is loaded must not find old commands. */
 	memset(n->mem, 0, n->used);
 }
 
@@ -633,7 +632,7 @@ FIXTURE_SETUP(fuzz_threads)
 			VF_GROUP : VF_CDEV, fuzz.n.mem, GUEST_MEM);
 		fault_clear_all(s->vf.bdf);
 		pthread_mutex_init(&s->lock, NULL);
-		/* Who wants to close it would wait for ever otherwise. */
+		/* Prefer the writer, or it would wait for ever. */
 		pthread_rwlockattr_init(&attr);
 		pthread_rwlockattr_setkind_np(&attr, preference);
 		pthread_rwlock_init(&s->open, &attr);
@@ -646,7 +645,7 @@ FIXTURE_TEARDOWN(fuzz_threads)
 {
 }
 
-/* One that is good from the beginning, so that something can be loaded. */
+/* Save a valid stream first, so that there is one to load. */
 static void first_stream(struct stream *s)
 {
 	struct nvme *n = &fuzz.n;
@@ -673,7 +672,7 @@ static void start(struct worker *w, const struct step *table,
 	w->len = s->len;
 	memcpy(w->stream, s->data, s->len);
 	if (pthread_create(&w->thread, NULL, work, w))
-		die("no thread");
+		die("pthread_create() failed");
 }
 
 static void report(void)
@@ -686,7 +685,7 @@ static void report(void)
 	fuzz_report(fuzz.worker[WORKERS].kinds);
 }
 
-TEST_F_TIMEOUT(fuzz_threads, all_at_once, 1000000)
+TEST_F_TIMEOUT(fuzz_threads, concurrent_steps, 1000000)
 {
 	long long began = fuzz_now_us();
 	unsigned long left;
@@ -716,7 +715,7 @@ TEST_F_TIMEOUT(fuzz_threads, all_at_once, 1000000)
 	for (i = 0; i <= WORKERS; i++)
 		pthread_join(fuzz.worker[i].thread, NULL);
 
-	/* The data_fds that are open still hold nothing. */
+	/* A data_fd that is still open must not hold memory. */
 	EXPECT_EQ(0, vf_images());
 	for (i = 0; i < VFS; i++) {
 		vf_close(&fuzz.vf[i].vf);

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Thousands of streams that nobody should load. Each is refused with its error
- * and its line in the log, and unless it says otherwise here, the VF never hears
- * of it.
+ * Write thousands of hostile streams. The driver must refuse each with its error and its
+ * message, and unless the verdict says otherwise, without a command to the VF.
  *
- * A refused stream is left by a reset, which takes its time. So all VFs that there
- * are work side by side, and with less than 8 of them only a sample of the streams
- * is tried.
+ * Only a reset leads out of RESUMING after a refusal, and a reset takes long. So all VFs
+ * are used concurrently; with less than 8 VFs the test uses a sample of the streams.
  */
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -25,19 +23,19 @@
 #include "lib/util.h"
 #include "lib/vf.h"
 
-#define ALL_VFS		8	/* so many are enough for all streams */
-#define SAMPLE		32	/* else every so many-th */
+#define ALL_VFS		8	/* enough for all streams */
+#define SAMPLE		32	/* else use each 32nd stream */
 
 /* The good streams of two guests. */
 static struct stream good[2];
 static __u64 limit;		/* bytes of state that one command can carry */
 
-/* What one process does, on one VF. */
+/* The work of one process, on one VF. */
 struct run {
 	struct mutate	mutate;
 	struct vf	vf;
 	unsigned int	tried, wrong;
-	struct verdict	*verdicts;	/* of those tried */
+	struct verdict	*verdicts;	/* of the streams that were written */
 };
 
 static void wrong(struct run *run, const char *class, const char *what,
@@ -48,7 +46,7 @@ static void wrong(struct run *run, const char *class, const char *what,
 	       what, got, want);
 }
 
-/* A VF that nothing was loaded into is as it was after its reset. */
+/* Has the VF a loaded state? After a reset, CC is 0. */
 static bool is_loaded(struct vf *vf)
 {
 	struct nvme n = { .vf = vf };
@@ -59,9 +57,9 @@ static bool is_loaded(struct vf *vf)
 static void try(struct mutate *m, const char *class, const struct stream *s,
 		struct verdict v)
 {
-	struct run *run = (void *)m;	/* of which @m is the first member */
+	struct run *run = (void *)m;	/* @m is its first member */
 	static const size_t chunks[] = { 1, 13, 64, 4096 };
-	/* Mostly at once: many small pieces take their time. */
+	/* Mostly in one piece: many small pieces take long. */
 	size_t chunk = run->tried % 8 ? s->len ?: 1 :
 		       chunks[run->tried / 8 % ARRAY_SIZE(chunks)];
 	int fd, ret, out;
@@ -72,16 +70,16 @@ static void try(struct mutate *m, const char *class, const struct stream *s,
 	vf_reset(&run->vf);
 	ret = vf_set_state(&run->vf, VFIO_DEVICE_STATE_RESUMING, &fd);
 	if (ret)
-		die("%s: no RESUMING: %s", class, strerror(-ret));
+		die("%s: cannot enter RESUMING: %s", class, strerror(-ret));
 
 	ret = stream_write(s, fd, chunk);
 	if (v.fate == UNFIT)
 		v.fate = ret ? REFUSED : INCOMPLETE;
 	if (ret != (v.fate == REFUSED ? -v.error : 0))
 		wrong(run, class, "write()", -v.error, ret);
-	/* There is no second try. */
+	/* All further writes must fail, too. */
 	if (v.fate == REFUSED && (write(fd, &byte, 1) != -1 || errno != v.error))
-		wrong(run, class, "next write()", v.error, errno);
+		wrong(run, class, "write() after the refusal", v.error, errno);
 
 	out = v.fate == TAKEN ? VFIO_DEVICE_STATE_STOP : VFIO_DEVICE_STATE_RESUMING;
 	ret = vf_set_state(&run->vf, VFIO_DEVICE_STATE_STOP, NULL);
@@ -104,7 +102,7 @@ static bool is_other_command(const char *event)
 	return *event && strcmp(event, "load") && strncmp(event, "refused", 7);
 }
 
-/* Each refusal with its line for the log, and each LOAD_DATA, in order. */
+/* Check all refusals and LOAD_DATA commands, in order. */
 static void check_trace(struct run *run)
 {
 	char *trace = trace_steps(run->vf.bdf), *rest = trace, *line;
@@ -143,7 +141,7 @@ static void *some_memory(void)
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 }
 
-/* Tells its parent through @count how many streams it tried. */
+/* Report the number of streams through @count. */
 static void work(unsigned int worker, unsigned int vfs, unsigned int *count)
 {
 	struct run run = {
@@ -209,7 +207,7 @@ FIXTURE_TEARDOWN(hostile)
 	trace_close();
 }
 
-/* The second guest was told nothing, and goes on. */
+/* Check that the second guest can continue. */
 static void go_on(struct nvme *n, struct vf *vf)
 {
 	vf_reset(vf);
@@ -227,7 +225,7 @@ static int write_identity(struct vf *vf, __u32 state_size)
 	vf_reset(vf);
 	ret = vf_set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fd);
 	if (ret)
-		die("no RESUMING: %s", strerror(-ret));
+		die("cannot enter RESUMING: %s", strerror(-ret));
 	id->state_size = state_size;
 	s.len = STATE_AT;
 	ret = stream_write(&s, fd, s.len);
@@ -236,14 +234,15 @@ static int write_identity(struct vf *vf, __u32 state_size)
 	return ret;
 }
 
-/* Whoever has too much state is told so before the guest stops. */
+/* Find the largest state; the driver must refuse a larger one while the guest runs. */
 static void find_limit(struct vf *vf)
 {
 	for (limit = 16384; !write_identity(vf, 2 * limit); limit *= 2)
 		if (limit > 1U << 30)
-			die("no limit");
+			die("no limit found up to %llu bytes", limit);
 	if (write_identity(vf, limit + 1) != -EFBIG)
-		die("%llu bytes are too much, but not %llu", 2 * limit, limit + 1);
+		die("limit is between %llu and %llu bytes, expected a power of 2", limit + 1,
+		    2 * limit);
 }
 
 TEST_F(hostile, streams)
@@ -285,8 +284,8 @@ TEST_F(hostile, streams)
 	EXPECT_LE(vfs < ALL_VFS ? 100 : 5000, total);
 
 	/*
-	 * All gone again: 400 bytes of each stream are noticed. A few streams
-	 * leave less than all else does; of these kmemleak tells.
+	 * All memory must be free again. With all VFs, a leak of 400 bytes per stream
+	 * shows; with fewer, kmemleak reports leaks.
 	 */
 	EXPECT_EQ(0, vf_images());
 	if (vfs == ALL_VFS)
@@ -299,7 +298,7 @@ TEST_F(hostile, streams)
 
 #define INCOMPLETE_STEP	"refused -22 incomplete: no END record\n"
 
-/* After each byte there is no way out; after the last there is. */
+/* RESUMING cannot be left before the last byte. */
 TEST_F(hostile, truncated)
 {
 	const struct stream *s = &good[1];
@@ -319,7 +318,7 @@ TEST_F(hostile, truncated)
 		ASSERT_FALSE(is_loaded(vf));
 		ASSERT_EQ(1, write(fd, s->data + i, 1));
 	}
-	TH_LOG("%zu streams that end too early", s->len);
+	TH_LOG("%zu incomplete streams", s->len);
 	ASSERT_TRUE(is_loaded(vf));
 	ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL));
 	events = trace_steps(NULL);
@@ -336,7 +335,7 @@ TEST_F(hostile, truncated)
 	io_check(&self->n);
 }
 
-/* The log says why, unless it was flooded. */
+/* The kernel log must say why, unless the message was rate limited. */
 TEST_F(hostile, log)
 {
 	static const struct {

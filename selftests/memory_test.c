@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * No memory: each allocation of each arc and of each call on a data_fd fails once,
- * and all that happens is -ENOMEM. And whose memory it is: what a migration
- * holds is charged to who began it, bounded, and gone when the stream is.
+ * Let each allocation of each arc and of each call on a data_fd fail once: the call must
+ * fail with -ENOMEM and change nothing else. Memory of a migration must be charged to the
+ * process that started it, be bounded, and be freed with the stream.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -29,14 +29,14 @@
 #define DRIVER		"/sys/bus/pci/drivers/nvme-vfio-pci"
 #define CGROUP		"/sys/fs/cgroup/nvmevf_test"
 
-/* Of the state, large beside all else that is charged. */
+/* Bytes of state, far more than all other charged memory. */
 #define LARGE		100000
 
 FIXTURE(memory)
 {
 	struct nvme n;
 	struct vf vf[2];	/* the guest begins on the first */
-	struct stream blank;	/* of a VF that nobody has enabled */
+	struct stream blank;	/* of a controller that is not enabled */
 };
 
 FIXTURE_SETUP(memory)
@@ -64,8 +64,8 @@ FIXTURE_TEARDOWN(memory)
 }
 
 /*
- * Injection of faults: the allocations that are made below a function of the
- * driver are counted, and the N-th fails.
+ * Fault injection: the kernel counts allocations below functions of the driver, and the
+ * N-th one fails.
  */
 
 static void put(const char *dir, const char *name, const char *text)
@@ -104,7 +104,7 @@ static void find_code(unsigned long *start, unsigned long *end)
 		die("cannot find the driver's code in /proc/kallsyms");
 }
 
-/* False if this kernel injects no faults. */
+/* Return false if the kernel has no fault injection. */
 static bool inject_open(void)
 {
 	static const char * const kinds[] = { "failslab", "fail_page_alloc" };
@@ -126,13 +126,13 @@ static bool inject_open(void)
 	}
 	put("fail_page_alloc", "ignore-gfp-highmem", "N");
 	put("fail_page_alloc", "min-order", "0");
-	/* It would count, too: reads and writes that get no page. */
+	/* Faults of copies from and to user space would count, too. */
 	if (!access(FAULTS "fail_usercopy", F_OK))
 		put("fail_usercopy", "require-end", "0");
 	return true;
 }
 
-/* The thread @id, or this one. */
+/* Let the @n-th allocation of thread @id fail, 0: none. */
 static void fail_nth(const char *id, int n)
 {
 	char path[100], text[16];
@@ -140,10 +140,10 @@ static void fail_nth(const char *id, int n)
 	snprintf(path, sizeof(path), "/proc/%s/fail-nth", id);
 	snprintf(text, sizeof(text), "%d", n);
 	if (sysfs_write(path, text) && !strcmp(id, "self"))
-		die("no fail-nth");
+		die("cannot write /proc/self/fail-nth");
 }
 
-/* What is left of fail_nth(), 0: it came to pass. */
+/* Return how many allocations were left, 0: one has failed. */
 static int fail_left(const char *id)
 {
 	char path[100];
@@ -166,7 +166,7 @@ struct attempt {
 	const struct stream *stream;
 	unsigned int	from, to;
 	bool		saved;		/* @from has a saved state */
-	__u32		estimate;	/* of the state's size, 0: a good one */
+	__u32		estimate;	/* of the state's size, 0: the model's own */
 	int		fd;
 };
 
@@ -175,31 +175,31 @@ static void await_save(int fd)
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
 	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
-		die("no SAVE_DATA");
+		die("SAVE_DATA did not end within %d s", PATIENCE);
 }
 
-/* The guest's commands are in all conditions when it is suspended. */
-static void leave_work(struct nvme *n)
+/* Leave commands executing, and in the queue without a ring of the doorbell. */
+static void leave_io(struct nvme *n)
 {
 	io_submit(n, n->queue->next, 3);
 	nvme_ring(n, n->queue->next);
 	io_submit(n, n->queue->next, 2);
 }
 
-static void finish_work(struct nvme *n)
+static void finish_io(struct nvme *n)
 {
 	nvme_ring(n, n->queue->next);
 	io_wait(n);
 }
 
-/* To where the attempt begins, from wherever the last one ended. */
+/* Bring the VF to the state where the attempt begins. */
 static void go_back(struct attempt *a)
 {
 	vf_enter_state(a->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 	close(a->fd);
 	if (a->n) {
-		finish_work(a->n);
-		leave_work(a->n);
+		finish_io(a->n);
+		leave_io(a->n);
 	}
 	if (a->saved) {
 		vf_enter_state(a->vf, VFIO_DEVICE_STATE_STOP_COPY, &a->fd);
@@ -207,13 +207,13 @@ static void go_back(struct attempt *a)
 		vf_enter_state(a->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		close(a->fd);
 	}
-	/* The estimate is that of a VF which runs. */
+	/* The driver asks for the estimate while the VF runs. */
 	if (a->estimate)
 		vf_enter_state(a->vf, VFIO_DEVICE_STATE_PRE_COPY, &a->fd);
 	vf_enter_state(a->vf, a->from, a->estimate ? NULL : &a->fd);
 }
 
-/* Fails each allocation of @call in turn; returns how many there were. */
+/* Let each allocation of @call fail in turn; return how many there are. */
 static int fail_each(struct attempt *a, void (*prepare)(struct attempt *a),
 		     int (*call)(struct attempt *a))
 {
@@ -248,7 +248,8 @@ static int go_on(struct attempt *a)
 
 	state = vf_get_state(a->vf);
 	if (state != (int)(ret ? a->from : a->to))
-		die("%s: %d, and state %d", a->name, ret, state);
+		die("%s: returned %d, found state %d, expected %d", a->name, ret, state,
+		    ret ? a->from : a->to);
 	if (fd >= 0) {
 		if (a->fd >= 0)
 			close(a->fd);
@@ -299,13 +300,13 @@ TEST_F(memory, arcs)
 	EXPECT_LT(30, count);
 
 	vf_enter_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
-	finish_work(n);
+	finish_io(n);
 	guest_migrate(n, &self->vf[1]);
 	io_check(n);
 	TH_LOG("%u allocations", count);
 }
 
-/* Out of RESUMING there is no way back but this. */
+/* Only a reset leads out of RESUMING after a failure. */
 static void reset_and_resume(struct attempt *a)
 {
 	if (vf_get_state(a->vf) != VFIO_DEVICE_STATE_RUNNING)
@@ -318,11 +319,11 @@ static int write_all(struct attempt *a)
 {
 	int ret = stream_write(a->stream, a->fd, a->stream->len);
 
-	/* It stays so, and nothing was loaded. */
+	/* The error must persist, and RESUMING cannot be left. */
 	if (ret && (stream_write(a->stream, a->fd, 1) != ret ||
 		    vf_set_state(a->vf, VFIO_DEVICE_STATE_STOP, NULL) != ret ||
 		    vf_get_state(a->vf) != VFIO_DEVICE_STATE_RESUMING))
-		die("%s: forgotten", a->name);
+		die("%s: the error %d did not persist", a->name, ret);
 	return ret;
 }
 
@@ -389,7 +390,7 @@ TEST_F(memory, calls)
 	TH_LOG("%u allocations", count);
 }
 
-/* Arms each thread that may run the work; returns how many came to fail. */
+/* Call fail_nth() for each worker thread of the kernel; return how many have failed. */
 static unsigned int workers(int n)
 {
 	DIR *dir = opendir("/proc");
@@ -417,8 +418,8 @@ static unsigned int workers(int n)
 }
 
 /*
- * SAVE_DATA runs in a thread of the kernel, so its failure comes out of read(). So
- * far the block layer has a reserve for all that it allocates there.
+ * SAVE_DATA runs in a kernel thread, so read() reports its failure. In today's kernels the
+ * block layer has reserves for all these allocations.
  */
 TEST_F(memory, save_data)
 {
@@ -430,7 +431,7 @@ TEST_F(memory, save_data)
 	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	for (i = 1; i; i++) {
-		leave_work(n);
+		leave_io(n);
 		guest_suspend(n);
 		vf_enter_state(n->vf, VFIO_DEVICE_STATE_STOP, NULL);
 		images = vf_images();
@@ -450,7 +451,7 @@ TEST_F(memory, save_data)
 		vf_enter_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		EXPECT_EQ(images, vf_images());
 		close(fd);
-		finish_work(n);
+		finish_io(n);
 		if (!count)
 			break;
 	}
@@ -461,8 +462,8 @@ TEST_F(memory, save_data)
 }
 
 /*
- * Without memory for what the driver asks the PF, a VF is bound all the same and
- * can't migrate. (That the VFIO core runs out of memory is not its fault.)
+ * If memory for the commands to the PF is lacking, the VF is bound without migration. If
+ * memory of the VFIO core is lacking, the bind fails.
  */
 TEST_F(memory, bind)
 {
@@ -500,7 +501,7 @@ TEST_F(memory, bind)
 	io_check(&self->n);
 }
 
-/* The arc is gone along, and there is no room for its data_fd. */
+/* The arc succeeds, and no file descriptor is free for data_fd. */
 TEST_F(memory, no_room_for_fd)
 {
 	struct rlimit limit, tight;
@@ -527,7 +528,7 @@ TEST_F(memory, no_room_for_fd)
 	io_check(n);
 }
 
-/* A data_fd that is kept open after its state keeps nothing in memory. */
+/* A data_fd that is open after its state must not hold memory. */
 TEST_F(memory, held_open)
 {
 	struct vf *vf = &self->vf[1];
@@ -544,7 +545,7 @@ TEST_F(memory, held_open)
 		EXPECT_EQ(0, vf_images());
 	}
 
-	/* The room is there as soon as it was claimed. */
+	/* The driver allocates the memory as soon as STATE names the size. */
 	memcpy(header, self->blank.data, sizeof(header));
 	state->length = LARGE;
 	for (; i < 200; i++) {
@@ -560,9 +561,7 @@ TEST_F(memory, held_open)
 		close(fds[i]);
 }
 
-/*
- * The owner of a migration, in a memory cgroup of its own
- */
+/* Memory cgroups */
 
 static bool cgroup_make(const char *limit)
 {
@@ -571,7 +570,7 @@ static bool cgroup_make(const char *limit)
 	return !mkdir(CGROUP, 0700) && !sysfs_write(CGROUP "/memory.max", limit);
 }
 
-/* Bytes of vmalloc() that are charged to it. */
+/* Return the bytes of vmalloc() that are charged to the cgroup. */
 static long charged(void)
 {
 	FILE *f = fopen(CGROUP "/memory.stat", "r");
@@ -586,7 +585,7 @@ static long charged(void)
 	return bytes;
 }
 
-/* Small changes show up with delay. */
+/* The kernel reports small changes with a delay. */
 static bool is_charged(long least, long most)
 {
 	time_t deadline = time(NULL) + PATIENCE;
@@ -614,17 +613,17 @@ TEST_F(memory, charged)
 	pid = must(fork());
 	if (!pid) {
 		if (sysfs_write(CGROUP "/cgroup.procs", "0"))
-			die("not in the cgroup");
+			die("cannot enter the cgroup");
 		vf_enter_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
 		await_save(fd);
 		if (!is_charged(LARGE, 2 * LARGE))
-			die("in STOP_COPY");
+			die("wrong charge in STOP_COPY");
 		vf_enter_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
 		if (!is_charged(LARGE, 2 * LARGE))
-			die("saved");
+			die("wrong charge with a saved state");
 		vf_enter_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		if (!is_charged(0, PAGE))
-			die("in RUNNING");
+			die("wrong charge in RUNNING");
 		_exit(0);
 	}
 	must(waitpid(pid, &status, 0));
@@ -632,10 +631,7 @@ TEST_F(memory, charged)
 	EXPECT_EQ(0, rmdir(CGROUP));
 }
 
-/*
- * More than the owner may have: it gets an error, or is killed by the kernel, as
- * the administrator has decided.
- */
+/* A process over its limit gets an error, or the kernel kills the process. */
 TEST_F(memory, limited)
 {
 	struct vf *vf = &self->vf[1];
@@ -652,7 +648,7 @@ TEST_F(memory, limited)
 			if (sysfs_write("/proc/self/oom_score_adj",
 					kill_it ? "1000" : "-1000") ||
 			    sysfs_write(CGROUP "/cgroup.procs", "0"))
-				die("not in the cgroup");
+				die("cannot enter the cgroup");
 			ret = vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fd);
 			_exit(-ret);
 		}

@@ -251,21 +251,6 @@ TEST_F(migration, admin_queue)
 	io_check(n);
 }
 
-/* Each I/O queue signals new completions. */
-static void expect_interrupts(struct __test_metadata *_metadata, struct nvme *n)
-{
-	struct nvme_queue *q;
-
-	for (q = n->queue->next; q; q = q->next) {
-		while (vf_irq_pending(n->vf, q->vector, 0))
-			;
-		io_submit(n, q, 1);
-		nvme_ring(n, q);
-		EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
-		io_wait_queue(n, q);
-	}
-}
-
 TEST_F(migration, interrupts)
 {
 	struct nvme *n = &self->n;
@@ -285,7 +270,7 @@ TEST_F(migration, interrupts)
 			EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
 		io_wait(n);
 
-		expect_interrupts(_metadata, n);
+		EXPECT_TRUE(io_interrupts(n));
 	}
 }
 
@@ -529,7 +514,7 @@ TEST_F(migration, roll_back)
 		free(s.data);
 		nvme_ring_all(n);
 		io_wait(n);
-		expect_interrupts(_metadata, n);
+		EXPECT_TRUE(io_interrupts(n));
 	}
 	io_check(n);
 

@@ -83,18 +83,8 @@ TEST_F(plain, completion_queue_full)
 
 TEST_F(plain, interrupts)
 {
-	struct nvme *n = &self->n;
-	struct nvme_queue *q;
-
-	nvme_start_vectors(n);
-	for (q = n->queue->next; q; q = q->next) {
-		while (vf_irq_pending(n->vf, q->vector, 0))
-			;
-		io_submit(n, q, 1);
-		nvme_ring(n, q);
-		EXPECT_TRUE(vf_irq_pending(n->vf, q->vector, 5000));
-		io_wait_queue(n, q);
-	}
+	nvme_start_vectors(&self->n);
+	EXPECT_TRUE(io_interrupts(&self->n));
 }
 
 TEST_F(plain, reset)

@@ -49,22 +49,9 @@ FIXTURE_TEARDOWN(state)
 	vf_close(&self->vf);
 }
 
-static bool is_precopy(unsigned int state)
-{
-	return state == VFIO_DEVICE_STATE_PRE_COPY ||
-	       state == VFIO_DEVICE_STATE_PRE_COPY_P2P;
-}
-
-/* Does the driver return a data_fd on entry into @state? */
-static bool has_stream(unsigned int state)
-{
-	return is_precopy(state) || state == VFIO_DEVICE_STATE_STOP_COPY ||
-	       state == VFIO_DEVICE_STATE_RESUMING;
-}
-
 static bool supported(int flags, unsigned int state)
 {
-	return !is_precopy(state) || (flags & VFIO_MIGRATION_PRE_COPY);
+	return !vf_state_is_precopy(state) || (flags & VFIO_MIGRATION_PRE_COPY);
 }
 
 TEST_F(state, supported_features)
@@ -336,6 +323,17 @@ TEST_F(state, data_fd_closed_early)
 	io_check(&self->n);
 }
 
+/* Close data_fd, if @state has one. The data_fd has lost its device. */
+static void expect_disconnected(struct __test_metadata *_metadata,
+				unsigned int state, int fd)
+{
+	if (!vf_state_has_stream(state))
+		return;
+	EXPECT_EQ(-ENODEV, stream_transfer_byte(fd))
+		TH_LOG("in state %u", state);
+	close(fd);
+}
+
 /* A reset in any state ends in RUNNING; data_fd fails, and the guest can start. */
 TEST_F(state, reset_in_each_state)
 {
@@ -351,11 +349,8 @@ TEST_F(state, reset_in_each_state)
 		ASSERT_EQ(0, vf_set_state(&self->vf, state, &fd));
 		vf_reset(&self->vf);
 		/* data_fd must fail before any other call sees the reset. */
-		if (has_stream(state))
-			EXPECT_EQ(-ENODEV, stream_transfer_byte(fd))
-				TH_LOG("in state %u", state);
+		expect_disconnected(_metadata, state, fd);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
-		close(fd);
 		EXPECT_EQ(0U, nvme_read32(&self->n, NVME_CC));
 
 		memset(self->n.seq, 0, sizeof(self->n.seq));
@@ -376,10 +371,7 @@ TEST_F(state, close_in_each_state)
 		nvme_start(&self->n, 1, 8, 8);
 		ASSERT_EQ(0, vf_set_state(&self->vf, state, &fd));
 		vf_close(&self->vf);
-		if (has_stream(state))
-			EXPECT_EQ(-ENODEV, stream_transfer_byte(fd))
-				TH_LOG("in state %u", state);
-		close(fd);
+		expect_disconnected(_metadata, state, fd);
 
 		vf_open(&self->vf, vf_bdf(0), variant->api, self->n.mem,
 			GUEST_MEM);

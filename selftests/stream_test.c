@@ -36,10 +36,7 @@ FIXTURE_SETUP(stream)
 
 	if (why)
 		SKIP(return, "%s", why);
-	guest_init(&self->n);
-	vf_open(&self->src, vf_bdf(0), variant->api, self->n.mem, GUEST_MEM);
-	vf_open(&self->dst, vf_bdf(1), variant->api, self->n.mem, GUEST_MEM);
-	self->n.vf = &self->src;
+	guest_open_pair(&self->n, &self->src, &self->dst, variant->api);
 
 	/* Leave commands in progress, so that the state includes them. */
 	nvme_start(&self->n, NVME_QUEUES, 8, 8);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What can be seen of a migration from outside: the driver's tracepoints, whose
- * fields people's scripts name, and the file in VFIO's debugfs directory.
+ * Check the driver's tracepoints, whose fields are used by scripts, and its file in VFIO's
+ * debugfs directory.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -19,12 +19,12 @@
 #include "lib/vf.h"
 
 #define DELAY_MS	50
-/* ... which the controller counts from the last whole one. */
+/* The model's timer counts from the last whole ms. */
 #define LEAST_MS	(DELAY_MS - 1)
 
 static const struct {
 	const char	*name;
-	const char	*fields;	/* after those that all events have */
+	const char	*fields;	/* after the common fields */
 } events[] = {
 	{ "nvmevf_arc",
 	  "__data_loc char[] vf; __data_loc char[] from; __data_loc char[] to; "
@@ -160,7 +160,7 @@ static char *seen(FIXTURE_DATA(trace) * self)
 	return result;
 }
 
-/* How long it took, of the first event of this VF that has such a field. */
+/* Return the duration of the VF's first event that contains @field. */
 static double duration_ms(struct vf *vf, const char *event, const char *field)
 {
 	char *all = trace_read(), *rest = all, *line, begin[64];
@@ -174,7 +174,7 @@ static double duration_ms(struct vf *vf, const char *event, const char *field)
 	return ns / 1e6;
 }
 
-/* The file in VFIO's directory, or NULL. */
+/* Read the debugfs file; return NULL if there is none. */
 static char *debugfs(struct vf *vf)
 {
 	char path[128], *text = calloc(1, 8192);
@@ -190,7 +190,7 @@ static char *debugfs(struct vf *vf)
 	return text;
 }
 
-/* So many numbers of the line of @text that begins so. */
+/* Return @count numbers of the line that begins with @begin. */
 static const long long *figures(const char *text, const char *begin, int count)
 {
 	static long long numbers[8];
@@ -198,7 +198,7 @@ static const long long *figures(const char *text, const char *begin, int count)
 	int i;
 
 	if (!at)
-		die("there is no \"%s\" in\n%s", begin, text);
+		die("found no \"%s\" in\n%s", begin, text);
 	at += strlen(begin);
 	for (i = 0; i < count; i++) {
 		while (*at && *at != '\n' && !strchr("-0123456789", *at))
@@ -218,7 +218,7 @@ TEST(format)
 	trace_close();
 	for (i = 0; i < ARRAY_SIZE(events); i++) {
 		text = trace_format(events[i].name);
-		/* These names mean nothing to a program. */
+		/* A program that parses the format does not know these names. */
 		EXPECT_EQ(NULL, strstr(text, "VFIO_DEVICE_STATE_"));
 		EXPECT_EQ(NULL, strstr(text, "nvme_vf_"));
 
@@ -237,15 +237,15 @@ TEST(format)
 	}
 }
 
-/* The first VF saves, the second loads; what waits, waits for DELAY_MS. */
+/* Migrate from the first VF to the second, with SUSPEND and SAVE_DATA delayed. */
 static void migrate(FIXTURE_DATA(trace) * self, struct stream *s)
 {
 	struct nvme *n = &self->n;
 
-	/* SAVE_DATA is to end after the arc that began it. */
+	/* SAVE_DATA must end after its arc. */
 	if (!fault_set(n->vf->bdf, COMMAND_SAVE, FAULT_NEVER, 0) ||
 	    !fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_DELAY, DELAY_MS))
-		die("cannot delay commands");
+		die("setting a fault failed");
 	guest_precopy(n, s);
 	guest_suspend(n);
 	guest_stop_copy(n, s);
@@ -294,7 +294,7 @@ TEST_F(trace, migration)
 		      state, s.len));
 	EXPECT_STREQ(expected, seen(self));
 
-	/* An arc takes as long as its command. */
+	/* An arc takes at least as long as its command. */
 	EXPECT_GE(duration_ms(self->vf, "nvmevf_command", "verb=suspend"), LEAST_MS);
 	EXPECT_GE(duration_ms(self->vf, "nvmevf_arc", "to=PRE_COPY_P2P"),
 		  duration_ms(self->vf, "nvmevf_command", "verb=suspend"));
@@ -332,7 +332,7 @@ TEST_F(trace, failures)
 		     "nvmevf_arc: vf=B from=RESUMING to=STOP error=-22\n",
 		     seen(self));
 
-	/* The user, or the guest, resets the VF; the data_fd is no more. */
+	/* The user or the guest resets the VF; the data_fd is disconnected. */
 	trace_clear();
 	vf_reset(&self->vf[1]);
 	EXPECT_EQ(-ENODEV, stream_transfer_byte(fd));
@@ -341,7 +341,7 @@ TEST_F(trace, failures)
 	free(s.data);
 }
 
-/* A device that is lost in an arc goes to ERROR, and that shows. */
+/* An arc to ERROR, after a reset of the PF, must be reported. */
 TEST_F(trace, lost)
 {
 	char *text = debugfs(self->vf);
@@ -405,7 +405,7 @@ TEST_F(trace, debugfs)
 	EXPECT_EQ(sent + 1, f[2]);
 	EXPECT_EQ(NULL, strstr(text, "written"));
 
-	/* The other side. */
+	/* The destination. */
 	text = debugfs(&self->vf[1]);
 	EXPECT_EQ(0, figures(text, "RUNNING -> RUNNING_P2P ", 3)[0]);
 	EXPECT_EQ(0, figures(text, "STOP -> RESUMING ", 3)[2]);
@@ -415,7 +415,7 @@ TEST_F(trace, debugfs)
 	EXPECT_EQ(0, f[4]);
 	EXPECT_EQ(NULL, strstr(text, "\nread "));
 
-	/* Who pauses the VM still finds it. */
+	/* The figures of the last migration remain when the VM is paused. */
 	n->vf = &self->vf[1];
 	migrations = figures(text, "migrations", 3)[0];
 	failed = figures(text, "migrations", 3)[1];
@@ -426,7 +426,7 @@ TEST_F(trace, debugfs)
 	EXPECT_EQ(0, figures(text, "STOP -> RESUMING ", 3)[2]);
 	EXPECT_EQ(s.len, figures(text, "\nwritten ", 5)[2]);
 
-	/* A new one, which fails, takes the place of the old one. */
+	/* A failed migration replaces the figures of the last one. */
 	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
 	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x4120));
 	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_PRE_COPY_P2P,
@@ -451,7 +451,7 @@ TEST_F(trace, debugfs)
 	free(s.data);
 }
 
-/* From beginning to end more arcs than there is room for: the last are there. */
+/* If a migration has more arcs than the file can show, the last ones must be shown. */
 TEST_F(trace, many_arcs)
 {
 	struct nvme *n = &self->n;

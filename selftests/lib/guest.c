@@ -31,6 +31,15 @@ void guest_open(struct nvme *n, struct vf *vf, unsigned int count,
 	n->vf = vf;
 }
 
+void guest_open_pair(struct nvme *n, struct vf *src, struct vf *dst,
+		     enum vf_api api)
+{
+	guest_init(n);
+	vf_open(src, vf_bdf(0), api, n->mem, GUEST_MEM);
+	vf_open(dst, vf_bdf(1), api, n->mem, GUEST_MEM);
+	n->vf = src;
+}
+
 static void set_state(struct vf *vf, unsigned int state, int *data_fd)
 {
 	vf_enter_state(vf, state, data_fd);

@@ -13,6 +13,10 @@ void guest_init(struct nvme *n);
 void guest_open(struct nvme *n, struct vf *vf, unsigned int count,
 		enum vf_api api);
 
+/* Open the first two VFs; the guest runs on @src. */
+void guest_open_pair(struct nvme *n, struct vf *src, struct vf *dst,
+		     enum vf_api api);
+
 /*
  * Migrate step by step. The VF must not write the guest's memory while the VF is
  * suspended; guest_save() and guest_load() check that.

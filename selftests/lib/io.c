@@ -201,6 +201,22 @@ void io_wait(struct nvme *n)
 		io_wait_queue(n, q);
 }
 
+bool io_interrupts(struct nvme *n)
+{
+	struct nvme_queue *q;
+	bool all = true;
+
+	for (q = n->queue->next; q; q = q->next) {
+		while (vf_irq_pending(n->vf, q->vector, 0))
+			;
+		io_submit(n, q, 1);
+		nvme_ring(n, q);
+		all &= vf_irq_pending(n->vf, q->vector, 5000);
+		io_wait_queue(n, q);
+	}
+	return all;
+}
+
 void io_check(struct nvme *n)
 {
 	struct nvme_queue *q;

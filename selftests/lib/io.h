@@ -23,6 +23,8 @@ void io_submit_all(struct nvme *n, unsigned int count);
 /* Wait until all I/O is done, on one queue or on all. */
 void io_wait_queue(struct nvme *n, struct nvme_queue *q);
 void io_wait(struct nvme *n);
+/* Submit a command on each queue; return whether each completion interrupts in time. */
+bool io_interrupts(struct nvme *n);
 /* Run I/O on all queues, then read back everything ever written. */
 void io_check(struct nvme *n);
 /*

@@ -158,7 +158,7 @@ static int arc(struct model *v, unsigned int next)
 	return ret;
 }
 
-/* From one of the states (not ERROR) towards another, as the uAPI has it. */
+/* The first arc from each state towards each other one, as the uAPI defines. */
 static const unsigned char ways[STATES][STATES] = {
 #define WAY(stop, running, stop_copy, resuming, p2p, pre_copy, pre_copy_p2p) { \
 	[VFIO_DEVICE_STATE_STOP] = VFIO_DEVICE_STATE_##stop,		\
@@ -223,7 +223,6 @@ void model_reset(struct model *v)
 	model_lose_content(v);
 }
 
-/* @n bytes are to be read */
 long model_read(const struct model_data *d, size_t n)
 {
 	size_t end = d->phase == PRECOPY ? INITIAL : d->len;

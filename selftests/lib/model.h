@@ -24,17 +24,17 @@ enum phase { PRECOPY, SAVING, SAVED, WRITING, LOADED };
 /* The stream of a VF in a state that has one. */
 struct model_data {
 	bool		there, fresh;
-	int		fd;		/* -1 when it was closed */
+	int		fd;		/* -1: closed */
 	enum phase	phase;
-	int		error;		/* that all calls give */
+	int		error;		/* of all further calls */
 	bool		unsure;		/* a PF reset may have hit SAVE_DATA */
 	unsigned char	*data;
 	size_t		pos;
 	size_t		len;		/* reading: not known before PAYLOAD_AT */
 	size_t		most;		/* bytes at a time */
 	/* writing: */
-	size_t		good;		/* so many bytes of it are */
-	bool		damaged;	/* and then there is not the end */
+	size_t		good;		/* bytes before the damage */
+	bool		damaged;	/* END cannot be accepted */
 	__u64		life;
 };
 
@@ -49,7 +49,7 @@ struct model_pf {
 	void		(*data_fd_died)(int fd, bool write_end);
 };
 
-/* A VF, and what it ought to be. */
+/* A VF, and what its state must be. */
 struct model {
 	struct model_pf	*pf;
 	struct vf	vf;
@@ -59,11 +59,11 @@ struct model {
 	bool		suspended, online;
 	bool		stale;		/* the PF was reset since it was suspended */
 	/*
-	 * Whose queues are in it: 0 nobody's. The guest begins a new life each
-	 * time that it is resumed; with an older one it must never run again.
+	 * The guest's life whose queues the VF has, 0: none. Each resume begins a new
+	 * life; a guest must not continue an older one.
 	 */
 	__u64		life;
-	int		fault[COMMANDS];	/* -errno that it leads to */
+	int		fault[COMMANDS];	/* -errno of the command */
 	int		size_fault[2];		/* running, suspended */
 };
 

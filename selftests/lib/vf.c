@@ -374,6 +374,18 @@ void vf_enter_state(struct vf *vf, unsigned int state, int *data_fd)
 		    strerror(-ret));
 }
 
+bool vf_state_is_precopy(unsigned int state)
+{
+	return state == VFIO_DEVICE_STATE_PRE_COPY ||
+	       state == VFIO_DEVICE_STATE_PRE_COPY_P2P;
+}
+
+bool vf_state_has_stream(unsigned int state)
+{
+	return vf_state_is_precopy(state) || state == VFIO_DEVICE_STATE_STOP_COPY ||
+	       state == VFIO_DEVICE_STATE_RESUMING;
+}
+
 unsigned int vf_images(void)
 {
 	FILE *f = fopen("/proc/vmallocinfo", "r");

@@ -78,6 +78,10 @@ int vf_set_state(struct vf *vf, unsigned int state, int *data_fd);
 /* Set the migration state; end the test when that fails. */
 void vf_enter_state(struct vf *vf, unsigned int state, int *data_fd);
 
+bool vf_state_is_precopy(unsigned int state);
+/* Does the driver return a data_fd on entry into @state? */
+bool vf_state_has_stream(unsigned int state);
+
 /* Return how many controller states the driver holds in memory, of all VFs. */
 unsigned int vf_images(void);
 

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,10 +24,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "load.h"
+
 #define DEPTH		"16"
-#define REPORT_MS	200
-/* Must be less than the time limits of the test bed and of the NVMe driver (init.c). */
-#define STALL_MS	100000
 #define OUTPUT		"/fio.out"
 
 /* Fields of fio's terse output, version 3: longest completion times in microseconds. */
@@ -44,26 +42,6 @@ static void report(const char *what, unsigned int lost, unsigned int corrupt)
 	printf("%s ios=%llu writes=%llu reads=%llu lost=%u corrupt=%u errors=%u in_flight=%llu runs=%u longest_ms=%llu\n",
 	       what, reads + writes, writes, reads, lost, corrupt,
 	       lost || corrupt, in_flight, runs, longest_ms);
-}
-
-static void die(const char *fmt, ...)
-{
-	va_list args;
-
-	printf("fail ");
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf("\n");
-	exit(1);
-}
-
-static unsigned long long now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
 }
 
 static void read_stat(void)

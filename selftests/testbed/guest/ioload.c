@@ -21,7 +21,6 @@
 #include <linux/types.h>
 #include <poll.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,12 +31,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "load.h"
+
 #define BLOCK_BYTES	4096
 #define DEPTH		16
-#define REPORT_MS	200
 #define STEPS_EACH	64	/* commands before the next processor */
-/* Must be less than the time limits of the test bed and of the NVMe driver (init.c). */
-#define STALL_MS	100000
 #define MAGIC		0x6b636f6c62444f49ULL	/* "IODblock" */
 
 struct block {
@@ -70,27 +68,7 @@ static __u64 last_seq, last_ms, longest_ms;
 static __u64 ios, writes, reads, lost, corrupt, errors;
 static unsigned int in_flight;
 
-static void die(const char *fmt, ...)
-{
-	va_list args;
-
-	printf("fail ");
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf("\n");
-	exit(1);
-}
-
-static __u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
-}
-
-/* xorshift; the multiplication decorrelates the low bits of successive numbers. */
+/* xorshift; the multiplication mixes the low bits of successive numbers. */
 static __u64 next_random(__u64 *state)
 {
 	*state ^= *state << 13;
