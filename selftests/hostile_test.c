@@ -350,7 +350,7 @@ TEST_F(hostile, log)
 		{ IDENTITY_AT, 1,
 		  "not a stream of this driver: magic 0x4d4c4656454d564f, expected 0x" },
 		{ IDENTITY_AT + 8, 3, "stream version 2, expected 1" },
-		{ IDENTITY_AT + 23, 0x80, "* bytes of controller state, one command carries " },
+		{ IDENTITY_AT + 23, 0x80, "* bytes of controller state, limit " },
 		{ IDENTITY_AT + 24, 1, "source model \"" },
 		{ IDENTITY_AT + 64, 1, "source firmware \"" },
 		{ PAYLOAD_AT, 1, "checksum mismatch: calculated 0x" },
