@@ -2,5 +2,5 @@
 obj-$(CONFIG_NVME_VFIO_PCI) += nvme-vfio-pci.o
 nvme-vfio-pci-y := main.o save.o load.o stream.o image.o ctrl.o cmds.o
 nvme-vfio-pci-$(CONFIG_VFIO_DEBUGFS) += stats.o
-# trace.h includes itself
+# define_trace.h includes trace.h again
 CFLAGS_main.o := -I$(src)

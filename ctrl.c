@@ -30,7 +30,7 @@ static int nvmevf_ctrl_queue_pairs(struct nvmevf_ctrl *ctrl, u16 *queue_pairs)
 	unsigned int i;
 	int ret;
 
-	list = kzalloc(sizeof(*list), GFP_KERNEL);
+	list = kzalloc_obj(*list, GFP_KERNEL);
 	if (!list)
 		return -ENOMEM;
 
@@ -83,7 +83,7 @@ int nvmevf_ctrl_identity(struct nvmevf_ctrl *ctrl,
 	u16 queue_pairs = 0;
 	int ret;
 
-	id = kzalloc(sizeof(*id), GFP_KERNEL);
+	id = kzalloc_obj(*id, GFP_KERNEL);
 	if (!id)
 		return -ENOMEM;
 
@@ -213,7 +213,7 @@ static int nvmevf_ctrl_choose_set(struct nvmevf_ctrl *ctrl)
 	struct nvme_id_ctrl *id;
 	int ret;
 
-	id = kzalloc(sizeof(*id), GFP_KERNEL);
+	id = kzalloc_obj(*id, GFP_KERNEL);
 	if (!id)
 		return -ENOMEM;
 

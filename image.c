@@ -61,7 +61,7 @@ struct nvmevf_image *nvmevf_image_alloc(u32 state_size)
 {
 	struct nvmevf_image *image;
 
-	image = kzalloc(sizeof(*image), GFP_KERNEL_ACCOUNT);
+	image = kzalloc_obj(*image, GFP_KERNEL_ACCOUNT);
 	if (!image)
 		return NULL;
 

@@ -391,7 +391,7 @@ struct nvmevf_stream *nvmevf_load_open(struct nvmevf_ctrl *ctrl,
 	struct nvmevf_load *load;
 	int ret;
 
-	load = kzalloc(sizeof(*load), GFP_KERNEL_ACCOUNT);
+	load = kzalloc_obj(*load, GFP_KERNEL_ACCOUNT);
 	if (!load)
 		return ERR_PTR(-ENOMEM);
 

@@ -261,7 +261,7 @@ struct nvmevf_stream *nvmevf_save_open(struct vfio_device *vdev,
 	if (!image)
 		return ERR_PTR(-ENOMEM);
 
-	save = kzalloc(sizeof(*save), GFP_KERNEL_ACCOUNT);
+	save = kzalloc_obj(*save, GFP_KERNEL_ACCOUNT);
 	if (!save) {
 		ret = -ENOMEM;
 		goto out_put_image;

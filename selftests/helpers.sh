@@ -7,7 +7,7 @@ pci=/sys/bus/pci
 driver=nvme-vfio-pci
 
 here=$(dirname "${BASH_SOURCE[0]}")
-# beside the scripts on a test machine, else in a kernel tree
+# in the same directory on a test machine, else in a kernel tree
 for file in "$here/ktap_helpers.sh" "$here/../kselftest/ktap_helpers.sh"; do
 	# shellcheck source=/dev/null
 	[ ! -f "$file" ] || . "$file"

@@ -5,10 +5,10 @@
  * A VF that is assigned to a guest has no queue of the host's. The commands that
  * concern the VF go to the admin queue of its physical function (PF) instead.
  *
- * The interface is not a passthrough. nvme_submit_vf_cmd() has a table of the
- * commands that it lets through. It takes from the caller only the fields that
- * the table names, and writes the identity of the VF itself. So a driver cannot
- * reach a VF other than its own.
+ * nvme_submit_vf_cmd() lets only the commands of a table through. The function
+ * takes from the caller only the fields that the table names, and writes the name
+ * of the VF (the VF index, for example) itself. So a driver can reach only its own
+ * VF.
  *
  * Locks: a caller may hold any sleeping lock except one that a reset of the PF or
  * its remove() takes. The functions take no device lock. They hold no lock while
@@ -76,8 +76,8 @@ struct nvme_vf_result {
  * nvme_submit_vf_cmd() - Send an admin command for a VF to the PF
  * @vf: the VF, bound to the driver of the caller
  * @cmd: the command. Identify is let through for the Controller (CNS 01h) and the
- *	Secondary Controller List (CNS 15h, from its begin). Of Identify, only the
- *	opcode and CNS are taken from @cmd. linux/nvme-vf-lm.h has more commands.
+ *	Secondary Controller List (CNS 15h, from its first entry). Of Identify, only
+ *	the opcode and CNS are taken from @cmd. linux/nvme-vf-lm.h has more commands.
  * @buf: data to send, or memory for the data to receive; NULL for a command
  *	without data. Page aligned memory is not copied. vmalloc() memory is
  *	allowed.
@@ -98,7 +98,7 @@ struct nvme_vf_result {
  *   sent
  * * -ECANCELED: a reset of the PF canceled the command, which may have been
  *   carried out
- * * other errnos of the block layer: for example -ENOMEM
+ * * other errors of the block layer, for example -ENOMEM
  *
  * For an error status of the controller, which is in @result, it returns:
  * * -EOPNOTSUPP: Invalid Command Opcode

@@ -17,7 +17,7 @@ COMMAND, FAULT = ({name: int(value, 0) for macro, name, value in LINES if macro 
 
 def set_fault(vf, command, fault, value=0, times=0):
     """Apply @fault with its @value to @command of @vf, @times times. 0 means always."""
-    # a vendor-specific feature of the device model, see qemu/lm.c.inc
+    # Set Features of a vendor-specific feature, see qemu/faults.def
     word = vf_number(vf) | COMMAND[command] << 16 | FAULT[fault] << 24
     nvme("admin-passthru", pf_device(), "-O", "9", "--cdw10=0xc0", f"--cdw11={word}",
          f"--cdw12={value}", f"--cdw13={times}")
