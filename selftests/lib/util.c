@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Wait, tell the time, compute checksums. */
+/* Wait, tell the time, compute a checksum. */
 #define _GNU_SOURCE
 #include <time.h>
 #include <unistd.h>

@@ -68,7 +68,7 @@ static __u64 last_seq, last_ms, longest_ms;
 static __u64 ios, writes, reads, lost, corrupt, errors;
 static unsigned int in_flight;
 
-/* xorshift; the multiplication decorrelates the low bits of successive numbers. */
+/* xorshift; the multiplication mixes the low bits of successive numbers. */
 static __u64 next_random(__u64 *state)
 {
 	*state ^= *state << 13;
