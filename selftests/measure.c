@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a migration costs, as whoever uses VFIO sees it. One line for each sample,
- * "@ WHAT NAME=FIGURE ...", with times in ns and sizes in bytes. testbed/host/bench runs it
- * and says what the figures mean. $NVMEVF_MEASURE: what to measure.
+ * Measure the cost of a migration for a user of VFIO. Print one line for each sample, "@
+ * WHAT NAME=FIGURE ...", with times in ns and sizes in bytes. testbed/host/bench runs this
+ * program and explains the figures. $NVMEVF_MEASURE names what to measure.
  *
- * It is no test: it does not know what is good.
+ * This is not a test: there are no limits here.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -23,9 +23,9 @@
 #include "lib/vf.h"
 
 #define MAX_VFS		16
-#define ROOM		(65U << 20)	/* for the largest stream */
+#define ROOM		(65U << 20)	/* of the largest stream */
 
-/* The first rounds find cold caches, and an emulator that still translates. */
+/* The first rounds are slower: caches are cold and the emulator still translates. */
 #define WARM_UP		2
 
 static int samples = 7;
@@ -35,7 +35,7 @@ static void figure(const char *name, long long value)
 	printf(" %s=%lld", name, value);
 }
 
-/* How long it takes to go there. */
+/* Return the duration of the transition. */
 static long long arc(struct vf *vf, unsigned int state)
 {
 	long long began = now_ns();
@@ -45,8 +45,8 @@ static long long arc(struct vf *vf, unsigned int state)
 }
 
 /*
- * Reads to the end; returns how many bytes. Unlike stream_read(), it allocates nothing,
- * which would be measured, too.
+ * Read to the end; return how many bytes. Unlike stream_read(), allocate nothing: the
+ * allocation would be measured, too.
  */
 static size_t read_all(int fd, unsigned char *to, size_t room)
 {
@@ -68,7 +68,7 @@ static void await_readable(int fd)
 		die("SAVE_DATA did not end within %d s", PATIENCE);
 }
 
-/* All at once. */
+/* Write everything in one call. */
 static void write_all(int fd, const unsigned char *from, size_t len)
 {
 	if (must(write(fd, from, len)) != (ssize_t)len)
@@ -87,13 +87,13 @@ static const struct {
 	[RESUME]	= { " verb=resume ", "cmd_resume" },
 };
 
-/* The commands that were sent: how long each of these took, and all that there were. */
+/* The durations of commands by verb, and of all commands. */
 struct sent {
 	long long	ns[COMMANDS], all_ns;
 	int		count;
 };
 
-/* Since trace_clear(). */
+/* Sum up the commands since trace_clear(). */
 static struct sent commands_sent(void)
 {
 	char *all = trace_read(), *rest = all, *line;
@@ -115,16 +115,16 @@ static struct sent commands_sent(void)
 	return sent;
 }
 
-/* One state larger than the guest's own, 0: as it is. */
+/* Set the size of the state, 0: its own size. */
 static void set_size(struct vf *vf, __u32 size)
 {
 	fault_set(vf->bdf, COMMAND_QUERY, FAULT_NONE, 0);
 	if (size && !(fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE, size) &&
 		      fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, size)))
-		die("%s: cannot have a state of another size", vf->bdf);
+		die("%s: setting the size of the state failed", vf->bdf);
 }
 
-/* What the driver's images take. */
+/* Return how much memory the driver's images take. */
 static unsigned long image_bytes(void)
 {
 	FILE *f = fopen("/proc/vmallocinfo", "r");
@@ -132,7 +132,7 @@ static unsigned long image_bytes(void)
 	char line[512], *at;
 
 	if (!f)
-		die("no /proc/vmallocinfo");
+		die("cannot open /proc/vmallocinfo: %s", strerror(errno));
 	while (fgets(line, sizeof(line), f)) {
 		at = strstr(line, " pages=");
 		if (strstr(line, "[nvme_vfio_pci]") && at)
@@ -142,7 +142,10 @@ static unsigned long image_bytes(void)
 	return pages * PAGE;
 }
 
-/* As QEMU goes about it: what can be done before the blackout is done before. */
+/*
+ * Migrate as QEMU does: everything possible happens before the blackout, the downtime
+ * without I/O.
+ */
 static void measure_blackout(void)
 {
 	static unsigned char data[1 << 20];
@@ -174,7 +177,10 @@ static void measure_blackout(void)
 		t[2] = now_ns();
 		len = read_all(out, data, sizeof(data));
 		t[2] = now_ns() - t[2];
-		/* Looking takes time, and is only done when nobody counts that. */
+		/*
+		 * Looking up the memory takes time, so do that outside the measured
+		 * interval.
+		 */
 		if (i < WARM_UP) {
 			write_all(in, data, len - 1);
 			within = image_bytes();
@@ -216,7 +222,7 @@ static void measure_blackout(void)
 	munmap(n.frozen, GUEST_MEM);
 }
 
-/* The largest that one command carries: powers of two, with and without an IOMMU. */
+/* The largest sizes that one command carries, with and without an IOMMU. */
 static __u32 largest(struct vf *vf)
 {
 	__u32 size = 4096;
@@ -231,9 +237,9 @@ static __u32 largest(struct vf *vf)
 }
 
 /*
- * read() of a state that was saved, write() without the LOAD_DATA in it, against a
- * memfd that is read, or filled from empty; and how much memory that takes. What is
- * written first is what QEMU writes before the blackout.
+ * Measure read() of a saved state and write() without its LOAD_DATA, compare both with a
+ * memfd that is read or filled from empty, and measure the memory. The first write is the
+ * one that QEMU makes before the blackout.
  */
 static void measure_data(void)
 {
@@ -247,7 +253,7 @@ static void measure_data(void)
 	int i, fd, mem;
 
 	if (!buf)
-		die("no memory");
+		die("out of memory");
 	guest_open(&n, &vf, 1, VF_ANY);
 	mem = must(memfd_create("compare", 0));
 	most = largest(&vf);
@@ -256,7 +262,7 @@ static void measure_data(void)
 		vf_enter_state(&vf, VFIO_DEVICE_STATE_STOP, NULL);
 		for (i = 0; i < samples + WARM_UP; i++) {
 			vf_enter_state(&vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
-			/* The time of SAVE_DATA is not that of read(). */
+			/* Wait for SAVE_DATA, so that read() does not include its time. */
 			await_readable(fd);
 			saved = image_bytes();
 			read_ns = now_ns();
@@ -309,7 +315,7 @@ static void measure_data(void)
 	free(buf);
 }
 
-/* Several VFs at once. The controller takes its time for each command. */
+/* Migrate several VFs concurrently, with a controller that delays each command. */
 #define DEVICE_MS	100
 
 static struct one {
@@ -375,7 +381,7 @@ static void together(void *(*step)(void *one), int count)
 
 	for (i = 0; i < count; i++)
 		if (pthread_create(&ones[i].thread, NULL, step, &ones[i]))
-			die("no thread");
+			die("pthread_create() failed");
 	for (i = 0; i < count; i++)
 		await_thread(ones[i].thread, "a VF", PATIENCE);
 }
@@ -392,7 +398,7 @@ static void precopy(int count)
 	}
 }
 
-/* Back, into the VFs that they came from; returns how long LOAD_DATA and all took. */
+/* Load the streams into the same VFs; return the duration. */
 static long long load(int count)
 {
 	long long took;
@@ -416,7 +422,7 @@ static void measure_scale_of(int count)
 {
 	long long out_ns, busy_ns, in_ns, thread_ns, single_ns;
 
-	/* A thread for each VF. */
+	/* Use a thread for each VF. */
 	precopy(count);
 	trace_clear();
 	out_ns = now_ns();
@@ -425,7 +431,7 @@ static void measure_scale_of(int count)
 	busy_ns = commands_sent().all_ns;
 	in_ns = load(count);
 
-	/* One thread for all: state by state, then it reads. */
+	/* Use one thread for all VFs, state by state, then read. */
 	precopy(count);
 	thread_ns = now_ns();
 	each(suspend_one, count);
@@ -434,7 +440,7 @@ static void measure_scale_of(int count)
 	thread_ns = now_ns() - thread_ns;
 	load(count);
 
-	/* VF by VF. */
+	/* Migrate VF after VF. */
 	precopy(count);
 	single_ns = now_ns();
 	each(move_out_one, count);
@@ -466,7 +472,7 @@ static void measure_scale(void)
 		if (!fault_set(vf->bdf, COMMAND_SUSPEND, FAULT_DELAY, DEVICE_MS) ||
 		    !fault_set(vf->bdf, COMMAND_SAVE, FAULT_DELAY, DEVICE_MS) ||
 		    !fault_set(vf->bdf, COMMAND_LOAD, FAULT_DELAY, DEVICE_MS))
-			die("%s: cannot be made slow", vf->bdf);
+			die("%s: delaying commands failed", vf->bdf);
 	}
 	for (count = 1; count <= vfs; count *= 2)
 		for (i = 0; i < samples; i++)
@@ -478,10 +484,10 @@ static void measure_scale(void)
 	munmap(mem, GUEST_MEM);
 }
 
-/* The same VF under this driver and under vfio-pci, in turns. */
+/* Measure the same VF with this driver and with vfio-pci, in turns. */
 #define IOS		4000
 
-/* The time of this process, which is not that of the device. */
+/* The time of this process excludes the time of the device. */
 static double busy_ns(void)
 {
 	struct timespec t;
@@ -491,9 +497,9 @@ static double busy_ns(void)
 }
 
 /*
- * Reads of one page, with interrupts; ns that a processor needs for each, and calls of
- * the driver's functions in all. One at a time, as it is up to chance how many an
- * interrupt tells of.
+ * Read pages, with interrupts; return the processor's ns for each, and the calls of the
+ * driver's functions. Read one page at a time, because the number of completions per
+ * interrupt is random.
  */
 static double read_time(const char *bdf, unsigned int *calls)
 {
@@ -521,7 +527,7 @@ static double read_time(const char *bdf, unsigned int *calls)
 		nvme_ring(&n, q);
 		while (!req->done) {
 			if (!vf_irq_pending(&vf, q->vector, 1000 * PATIENCE))
-				die("no interrupt");
+				die("no interrupt within %d s", PATIENCE);
 			nvme_reap(&n, q);
 		}
 		if (req->status)
@@ -547,11 +553,11 @@ static void measure_io(void)
 	calls_open();
 	for (i = 0; i < samples + 1; i++) {
 		for (turn = 0; turn < 2; turn++) {
-			/* The one that is first changes, too. */
+			/* Change the order in each round. */
 			d = (i + turn) % 2;
 			vf_rebind(bdf, drivers[d]);
 			if (!d && !calls_count())
-				die("calls of the driver are not seen");
+				die("the function tracer counts no calls of the driver");
 			took[d] = read_time(bdf, &calls[d]);
 		}
 		if (i)
@@ -577,7 +583,7 @@ int main(void)
 	unsigned int i;
 
 	if (!vfs || !what)
-		die("for testbed/host/bench");
+		die("NVMEVF_MEASURE is not set; run testbed/host/bench");
 	if (getenv("NVMEVF_SAMPLES"))
 		samples = atoi(getenv("NVMEVF_SAMPLES"));
 	setbuf(stdout, NULL);
@@ -585,7 +591,7 @@ int main(void)
 		if (*word)
 			vf_bind(word);
 	if (!trace_open())
-		die("the driver has no tracepoints");
+		die("this kernel has no tracefs");
 	while ((word = strsep(&what, " ")))
 		for (i = 0; i < sizeof(all) / sizeof(*all); i++)
 			if (!strcmp(word, all[i].name))

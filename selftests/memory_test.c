@@ -561,7 +561,7 @@ TEST_F(memory, held_open)
 		close(fds[i]);
 }
 
-/* Memory cgroups */
+/* Memory cgroup */
 
 static bool cgroup_make(const char *limit)
 {

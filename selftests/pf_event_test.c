@@ -320,7 +320,6 @@ static void close_vfs(FIXTURE_DATA(pf_event) * self)
 {
 	vf_close(&self->vf);
 	vf_close(&self->sibling.vf);
-	trace_close();
 }
 
 /* Bind and open the VFs that were created again, and restart both guests. */
@@ -460,6 +459,8 @@ TEST_F(pf_event, remove_modules)
 			pf_restore_vfs(&self->pf);
 		}
 		ASSERT_EQ(0, system("modprobe nvme-vfio-pci"));
+		/* The events went with the module. */
+		ASSERT_TRUE(trace_open_steps());
 		reopen_vfs(self);
 		count++;
 	}

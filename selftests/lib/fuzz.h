@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the fuzzers have in common: choices that can be repeated, and figures.
+ * Make random choices that can be repeated, and count them.
  *
- * NVMEVF_SEED and NVMEVF_STEPS in the environment say which choices, and how
- * many. The same seed makes the same choices, whatever the machine.
+ * The environment variables NVMEVF_SEED and NVMEVF_STEPS set the choices and their number.
+ * A seed means the same choices on each machine.
  */
 #ifndef NVMEVF_TEST_FUZZ_H
 #define NVMEVF_TEST_FUZZ_H
@@ -25,7 +25,7 @@ static inline __u64 fuzz_next(struct fuzz_random *r)
 	return x ^ x >> 32;
 }
 
-/* Below @bound */
+/* Return a number below @bound. */
 static inline unsigned int fuzz_below(struct fuzz_random *r, unsigned int bound)
 {
 	return (fuzz_next(r) >> 32) % bound;
@@ -43,7 +43,7 @@ static inline long long fuzz_now_us(void)
 	return now_ns() / 1000;
 }
 
-/* A kind of step, how often it is chosen, and what came of it. */
+/* A kind of step, the weight of its choice, and its results. */
 struct fuzz_kind {
 	const char	*name;
 	unsigned int	weight;

@@ -16,7 +16,7 @@ void guest_init(struct nvme *n)
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	n->chunk = 65536;
 	n->data_fd = -1;
-	/* What an earlier process left on the disk has other numbers. */
+	/* Blocks that an earlier process has written have other numbers. */
 	n->next_seq = (getpid() << 16) + 1;
 }
 
@@ -44,7 +44,7 @@ static void set_state(struct vf *vf, unsigned int state, int *data_fd)
 {
 	vf_enter_state(vf, state, data_fd);
 	if (vf_get_state(vf) != (int)state)
-		die("%s is not in state %u", vf->bdf, state);
+		die("%s is in state %d, expected %u", vf->bdf, vf_get_state(vf), state);
 }
 
 void guest_freeze(struct nvme *n)
@@ -67,7 +67,8 @@ void guest_precopy(struct nvme *n, struct stream *s)
 	s->len = 0;
 	ret = stream_read_more(s, n->data_fd, n->chunk);
 	if (ret != -ENOMSG)
-		die("%s: PRE_COPY ends with %d", n->vf->bdf, ret);
+		die("%s: read() in PRE_COPY ends with %d, expected %d", n->vf->bdf, ret,
+		    -ENOMSG);
 }
 
 void guest_suspend(struct nvme *n)

@@ -15,7 +15,7 @@ static __u64 chunk_lba(struct nvme *n, int chunk)
 	return (n->disk + (__u64)chunk * CHUNK_ROOM) / n->lba_size;
 }
 
-/* Each block begins with its LBA and number, and all of it depends on them. */
+/* Each block begins with its LBA and number; the rest is derived from them. */
 static void fill(struct nvme *n, void *data, int chunk, __u32 seq)
 {
 	__u64 lba = chunk_lba(n, chunk);
@@ -44,12 +44,12 @@ static void finish_io(struct nvme *n, struct nvme_req *req)
 	const __u64 *got = (void *)req->data;
 
 	if ((req->status & 0x7ff) != req->expected)
-		die("opcode %#x, chunk %d: status %#x instead of %#x",
+		die("opcode %#x, chunk %d: status %#x, expected %#x",
 		    req->opcode, req->chunk, req->status, req->expected);
 	if (req->opcode == NVME_READ) {
 		fill(n, want, req->chunk, req->seq);
 		if (memcmp(req->data, want, chunk_size(req->chunk)))
-			die("chunk %d: read block %llu, number %#llx; want %llu, %#x",
+			die("chunk %d: read block %llu, number %#llx, expected %llu, %#x",
 			    req->chunk, got[0], got[1], *(__u64 *)want,
 			    req->seq);
 	}
@@ -101,7 +101,7 @@ static void io_one(struct nvme *n, struct nvme_queue *q, __u8 opcode, int chunk)
 	req->expected = expected;
 }
 
-/* Commands run in any order, so there may be one per chunk at a time. */
+/* Commands run in any order, so each chunk has at most one at a time. */
 static int idle_chunk(struct nvme *n)
 {
 	int start = random() % CHUNKS;
@@ -222,7 +222,7 @@ void io_check(struct nvme *n)
 	struct nvme_queue *q;
 	int i;
 
-	/* All positions of all rings, both phases. */
+	/* Use all positions of all rings, in both phases. */
 	for (q = n->queue->next; q; q = q->next) {
 		for (i = q->sq_size + q->cq_size; i > 0;) {
 			i -= io_submit(n, q, 3);

@@ -51,7 +51,7 @@ static void append(struct stream *s, const void *data, size_t len)
 {
 	s->data = realloc(s->data, s->len + len);
 	if (!s->data)
-		die("no memory");
+		die("out of memory");
 	memcpy(s->data + s->len, data, len);
 	s->len += len;
 }
@@ -83,7 +83,7 @@ static void fix_checksum(struct stream *s, size_t end)
 	e->crc32c = crc32c(s->data, end);
 }
 
-/* Hand one of the streams on; @fix: where the END record is whose checksum must be right, or 0 */
+/* Hand over a stream. @fix: offset of the END record whose checksum must be right, or 0. */
 static void try(struct mutate *m, const char *class, struct stream *s, size_t fix,
 		struct verdict v)
 {
@@ -94,7 +94,7 @@ static void try(struct mutate *m, const char *class, struct stream *s, size_t fi
 	m->try(m, class, s, v);
 }
 
-/* What becomes of a stream whose STATE record claims a @length. */
+/* Judge a stream whose STATE record claims @length bytes. */
 static struct verdict false_length_verdict(const struct mutate *m, __u64 length,
 					   bool fix)
 {
@@ -106,7 +106,7 @@ static struct verdict false_length_verdict(const struct mutate *m, __u64 length,
 		return REFUSED_AS("controller state is empty");
 	if (length > m->limit)
 		return too_large;
-	/* The END record becomes state, and after it there is too little. */
+	/* The driver takes the END record for state, and waits for more. */
 	if (length > padded(real) + NVMEVF_RECORD_ALIGN)
 		return incomplete;
 	if (length > padded(real))
@@ -127,7 +127,7 @@ static struct verdict identity_size_verdict(const struct mutate *m, __u64 size,
 	return fix ? taken : bad_checksum;
 }
 
-/* Fewer than the target has are fine. */
+/* The VF may have more queue pairs than the source. */
 static struct verdict queue_pairs_verdict(const struct mutate *m, const struct stream *s,
 					  bool fix)
 {
@@ -139,10 +139,10 @@ static struct verdict queue_pairs_verdict(const struct mutate *m, const struct s
 	return fix ? taken : bad_checksum;
 }
 
-/* All but the state itself. */
+/* The fields of all records, and how a changed one is refused. */
 static const struct field {
 	const char	*name;
-	size_t		at, len;	/* at: END_RECORD and on: in the END record */
+	size_t		at, len;	/* at >= END_RECORD: in END */
 	const char	*text;
 } fields[] = {
 #define END_RECORD	0x10000
@@ -191,7 +191,7 @@ static struct verdict flip_verdict(const struct mutate *m, const struct field *f
 	return false_length_verdict(m, stream_state_length(s), fix);
 }
 
-/* Each bit of all but the state, with the checksum as it was and with a new one. */
+/* Flip each bit of each field, with the old and with a new checksum. */
 static void flips(struct mutate *m)
 {
 	const struct field *f;
@@ -215,7 +215,7 @@ static void flips(struct mutate *m)
 	}
 }
 
-/* Bits of the state: damage on the way, and malice that has a good checksum. */
+/* Flip bits of the state, with the old and with a new checksum. */
 static void state_flips(struct mutate *m)
 {
 	size_t bits = 8 * stream_state_length(&m->good[0]);
@@ -243,7 +243,7 @@ static void lengths(struct mutate *m)
 
 	for (r = 0; r < ARRAY_SIZE(at); r++) {
 		__u64 real = record(&m->good[0], at[r])->length;
-		const __u64 lies[] = {
+		const __u64 wrong[] = {
 			0, 1, 7, 8, 9, real - 24, real - 16, real - 8, real - 1,
 			real + 1, real + 7, real + 8, real + 9, real + 16,
 			real + 24, real + 32, m->limit - 1, m->limit, m->limit + 1,
@@ -255,14 +255,14 @@ static void lengths(struct mutate *m)
 			-at[r] - sizeof(struct nvmevf_record),
 		};
 
-		for (i = 0; i < ARRAY_SIZE(lies); i++) {
-			/* Not all are lies about all records. */
-			for (fix = 0; fix < 2 && lies[i] != real; fix++) {
+		for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+			/* For some records, some of these are the real length. */
+			for (fix = 0; fix < 2 && wrong[i] != real; fix++) {
 				s = mutate_copy(&m->good[0]);
-				record(&s, at[r])->length = lies[i];
+				record(&s, at[r])->length = wrong[i];
 				try(m, "length", &s, fix ? end_at(&s) : 0,
 				    at[r] == STATE_AT ?
-				    false_length_verdict(m, lies[i], fix) :
+				    false_length_verdict(m, wrong[i], fix) :
 				    REFUSED_AS(BAD_LENGTH));
 				free(s.data);
 			}
@@ -270,7 +270,7 @@ static void lengths(struct mutate *m)
 	}
 }
 
-/* Types of the future, in all places, with all kinds of flags and lengths. */
+/* Insert records of unknown types, in all places, with many flags and lengths. */
 static void future_types(struct mutate *m)
 {
 	static const __u32 types[] = { 0, 4, 0x100, 0x7777, 0x80000001, ~0U };
@@ -341,7 +341,7 @@ static void bad_padding(struct mutate *m, size_t place, unsigned int len,
 	}
 }
 
-/* Each byte of paddings of all lengths. */
+/* Change each byte of paddings of all lengths. */
 static void paddings(struct mutate *m)
 {
 	unsigned int len, at;
@@ -355,8 +355,8 @@ static void paddings(struct mutate *m)
 }
 
 /*
- * Identity, State, End, Optional and Unneeded records, up to 4 of them, in each
- * order: reordered, repeated, left out, and more than there should be.
+ * Combine up to 4 records in each order: Identity, State, End, Optional ones and Unknown
+ * ones that are not optional.
  */
 static void sequence(struct mutate *m, unsigned int count, unsigned int number)
 {
@@ -371,7 +371,7 @@ static void sequence(struct mutate *m, unsigned int count, unsigned int number)
 		if (v.fate == TAKEN)
 			v = data_after_end;
 		else if (v.fate == REFUSED)
-			;	/* as it was */
+			;	/* the first refusal stays */
 		else if (kind == 'U')
 			v = REFUSED_AS(UNKNOWN);
 		else if (kind == 'O' && expected == 'I')
@@ -419,7 +419,7 @@ static size_t min_size(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* The beginning of the one guest's stream, the rest of the other's. */
+/* Join the beginning of one guest's stream and the rest of the other's. */
 static void splices(struct mutate *m)
 {
 	const size_t length_at = STATE_AT + offsetof(struct nvmevf_record, length);
@@ -430,7 +430,7 @@ static void splices(struct mutate *m)
 	for (a = 0; a < 2; a++) {
 		const struct stream *head = &m->good[a], *rest = &m->good[!a];
 
-		/* Where the checksum of the one begins, the rest is its own. */
+		/* After the checksum of one begins, the rest is a valid END. */
 		len = min_size(end_at(head), end_at(rest));
 		for (at = 1; at <= len; at += at < PAYLOAD_AT ? 1 : len / 200) {
 			if (at > length_at && at < PAYLOAD_AT)
@@ -439,7 +439,7 @@ static void splices(struct mutate *m)
 			append(&s, head->data, at);
 			append(&s, rest->data + at, rest->len - at);
 			if (memcmp(s.data, rest->data, at) == 0)
-				;	/* not told apart until here */
+				;	/* the streams are equal up to here */
 			else if (at <= length_at)
 				try(m, "splice", &s, 0, bad_checksum);
 			else
@@ -448,7 +448,7 @@ static void splices(struct mutate *m)
 				    incomplete : unfit);
 			free(s.data);
 		}
-		/* Record by record: the state of the one is the other's */
+		/* Join whole records: all of one stream, and END of the other. */
 		s = (struct stream){};
 		append(&s, m->good[a].data, end_at(&m->good[a]));
 		append(&s, m->good[!a].data + end_at(&m->good[!a]), END_SIZE);
@@ -476,7 +476,7 @@ static void trailing_data(struct mutate *m)
 	free(s.data);
 }
 
-/* IDENTITY names another model or firmware. */
+/* Name another model or firmware in IDENTITY. */
 static void other_controllers(struct mutate *m)
 {
 	static const char * const models[] = {

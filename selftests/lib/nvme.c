@@ -17,7 +17,7 @@ void *nvme_alloc(struct nvme *n, size_t size)
 
 	n->used += (size + PAGE - 1) / PAGE * PAGE;
 	if (n->used > GUEST_MEM)
-		die("guest memory is too small");
+		die("the guest needs %zu bytes, has %u", n->used, GUEST_MEM);
 	memset(p, 0, size);
 	return p;
 }
@@ -34,7 +34,7 @@ __u64 nvme_read64(struct nvme *n, int reg)
 
 void nvme_write32(struct nvme *n, int reg, __u32 value)
 {
-	/* Release: the device is to find what was written to memory before. */
+	/* Release: the device must see all earlier writes to memory. */
 	__atomic_store_n((__u32 *)(n->vf->bar + reg), value, __ATOMIC_RELEASE);
 }
 
@@ -47,7 +47,7 @@ static void doorbell(struct nvme *n, int index, __u32 value)
 		old = n->shadow[index * stride / 4];
 		__atomic_store_n(&n->shadow[index * stride / 4], value,
 				 __ATOMIC_SEQ_CST);
-		/* The device says up to where it looks by itself. */
+		/* event: the device polls up to this value. */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		event = __atomic_load_n(&n->event_index[index * stride / 4],
 					__ATOMIC_SEQ_CST);
@@ -64,7 +64,7 @@ static void queue_init(struct nvme *n, int id, unsigned int sq_size,
 	unsigned int i;
 
 	if (sq_size > NVME_DEPTH)
-		die("queue %d is too deep", id);
+		die("queue %d has %u entries, limit %d", id, sq_size, NVME_DEPTH);
 	memset(q, 0, sizeof(*q));
 	q->id = id;
 	q->vector = id % n->vf->vectors;
@@ -82,7 +82,7 @@ void nvme_enable(struct nvme *n, unsigned int sq_size, unsigned int cq_size)
 	time_t deadline = time(NULL) + PATIENCE;
 	struct nvme_queue *q = &n->queue[0];
 
-	/* Nothing of an earlier life remains. */
+	/* Forget the queues of the last enable. */
 	n->used = 0;
 	n->queues = 0;
 	n->shadow = NULL;
@@ -244,7 +244,7 @@ static bool completed(struct nvme_queue *q, unsigned int count)
 	unsigned int last = q->cq_head + count - 1;
 	__u16 phase = q->phase ^ (last >= q->cq_size);
 
-	/* Acquire: with the phase comes the rest of the completion. */
+	/* Acquire: read the rest of the completion after the phase. */
 	return (__atomic_load_n(&q->cq[last % q->cq_size].status,
 				__ATOMIC_ACQUIRE) & 1) == phase;
 }
@@ -286,8 +286,8 @@ unsigned int nvme_reap(struct nvme *n, struct nvme_queue *q)
 			die("queue %d: command %u of %u completed, but is not outstanding",
 			    q->id, cqe.cid, q->next_cid);
 		if (cqe.sq_id != q->id || cqe.sq_head >= q->sq_size)
-			die("queue %d: completion of queue %u, head %u",
-			    q->id, cqe.sq_id, cqe.sq_head);
+			die("queue %d: completion has queue %u, head %u; expected %d, below %u",
+			    q->id, cqe.sq_id, cqe.sq_head, q->id, q->sq_size);
 		req->done = true;
 		req->status = cqe.status >> 1;
 		req->result = cqe.result;

@@ -17,7 +17,7 @@
 struct nvme;
 
 #define NVME_QUEUES	9	/* with the admin queue */
-#define NVME_DEPTH	32	/* most entries of a queue */
+#define NVME_DEPTH	32	/* largest queue */
 
 enum nvme_reg {
 	NVME_CAP	= 0x00,
@@ -99,7 +99,7 @@ struct nvme_req {
 	/* Of reads, writes, compares and flushes: */
 	__u8		opcode;
 	int		chunk;		/* -1: none */
-	__u32		seq;		/* what the chunk holds, or will hold */
+	__u32		seq;		/* number of the chunk's last write */
 	__u16		expected;	/* status */
 };
 
@@ -128,19 +128,19 @@ struct nvme_queue {
 struct nvme {
 	struct vf		*vf;
 	unsigned char		*mem;
-	unsigned char		*frozen;	/* what mem was when it stopped */
-	size_t			chunk;		/* of the stream, to read and write */
-	int			data_fd;	/* of PRE_COPY, else -1 */
+	unsigned char		*frozen;	/* copy of mem from guest_freeze() */
+	size_t			chunk;		/* bytes per read() and write() of a stream */
+	int			data_fd;	/* of PRE_COPY and STOP_COPY, else -1 */
 	size_t			used;
-	/* The admin queue, and from queue->next on those for I/O. */
+	/* The admin queue; queue->next and on are for I/O. */
 	struct nvme_queue	queue[NVME_QUEUES];
 	int			queues;		/* for I/O */
-	__u32			*shadow;	/* doorbells in memory, or NULL */
+	__u32			*shadow;	/* shadow doorbells, or NULL */
 	__u32			*event_index;
 	unsigned int		lba_size;
-	__u64			disk;		/* byte where its part begins */
+	__u64			disk;		/* offset of its part */
 	__u32			next_seq;
-	__u32			seq[CHUNKS];		/* 0: not known */
+	__u32			seq[CHUNKS];		/* 0: unknown */
 	bool			busy[CHUNKS];
 };
 

@@ -11,7 +11,7 @@
 #include "sysfs.h"
 #include "util.h"
 
-/* Where sysfs has the nvme controller that is the PF. */
+/* Find the PF's nvme controller in sysfs. */
 static void find_controller(char *path, size_t size, const struct pf *pf)
 {
 	char pattern[64];
@@ -20,7 +20,7 @@ static void find_controller(char *path, size_t size, const struct pf *pf)
 	snprintf(pattern, sizeof(pattern), "/sys/bus/pci/devices/%s/nvme/nvme*",
 		 pf->bdf);
 	if (glob(pattern, 0, NULL, &found))
-		die("%s has no driver", pf->bdf);
+		die("%s: no nvme controller found", pf->bdf);
 	snprintf(path, size, "%s", found.gl_pathv[0]);
 	globfree(&found);
 }
@@ -34,15 +34,15 @@ static int open_controller(const struct pf *pf)
 	return must(open(path, O_RDWR));
 }
 
-/* How a VF and its PF belong together. */
+/* A VF, its PF, and its number. */
 struct relation {
 	char	vf[16], pf[16];
 	int	index;		/* counted from 1, as the PF does */
 };
 
 /*
- * The links go first when a VF is removed, and its user may be there for long
- * after that. So what was found is kept.
+ * Keep what was found: when a VF is removed, the links go first, and its user may stay for
+ * long.
  */
 static const struct relation *find_relation(const char *bdf)
 {
@@ -103,7 +103,7 @@ static void get_secondaries(const struct pf *pf, void *list)
 	};
 
 	if (pf_admin(pf, &cmd))
-		die("%s: no Secondary Controller List", pf->bdf);
+		die("%s: reading the Secondary Controller List failed", pf->bdf);
 }
 
 static void numvfs_path(char *path, size_t size, const struct pf *pf)
@@ -152,7 +152,7 @@ void pf_await_live(const struct pf *pf)
 		if (!strcmp(state, "live"))
 			break;
 		if (time(NULL) > deadline)
-			die("%s is %s", sys, state);
+			die("%s is %s, expected live", sys, state);
 		usleep(1000);
 	}
 }
@@ -164,7 +164,7 @@ void pf_set_timeout(const struct pf *pf, unsigned int seconds)
 	snprintf(text, sizeof(text), "%u", seconds);
 	sysfs_set("/sys/module/nvme_core/parameters/admin_timeout", text);
 
-	/* Newer kernels have one for each controller, too. */
+	/* Newer kernels also have a parameter for each controller. */
 	find_controller(sys, sizeof(sys), pf);
 	snprintf(path, sizeof(path), "%s/admin_timeout", sys);
 	snprintf(text, sizeof(text), "%u", 1000 * seconds);
@@ -208,9 +208,9 @@ void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf)
 {
 	const struct secondary *vfs = (const void *)pf->vfs;
 
-	/* The first entry is the number of the others. */
+	/* The first entry contains the number of entries. */
 	if (!virt_mgmt(pf, &vfs[find_relation(vf_bdf)->index], 0x7, 0))
-		die("%s does not go offline", vf_bdf);
+		die("%s: taking the VF offline failed", vf_bdf);
 }
 
 void pf_restore_vfs(const struct pf *pf)
@@ -225,5 +225,5 @@ void pf_restore_vfs(const struct pf *pf)
 		    !(virt_mgmt(pf, &was[i], 0x008, was[i].queues) &&
 		      virt_mgmt(pf, &was[i], 0x108, was[i].vectors) &&
 		      virt_mgmt(pf, &was[i], 0x9, 0)))
-			die("VF %u does not come online", was[i].vf);
+			die("VF %u: bringing the VF online failed", was[i].vf);
 }

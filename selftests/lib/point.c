@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The points of a migration at which something may happen. */
+/* Bring a VF to each point of a migration. */
 #include <poll.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,7 +55,7 @@ static void go(struct at *at, unsigned int state)
 
 	ret = vf_set_state(at->vf, state, &fd);
 	if (ret)
-		die("no way to %s: state %u: %s", at->point->name, state,
+		die("cannot reach %s: state %u: %s", at->point->name, state,
 		    strerror(-ret));
 	if (fd >= 0) {
 		close(at->fd);
@@ -72,7 +72,7 @@ static void feed(struct at *at, size_t len)
 		part.len = len;
 	ret = stream_write(&part, at->fd, part.len);
 	if (ret)
-		die("no way to %s: %s", at->point->name, strerror(-ret));
+		die("cannot reach %s: %s", at->point->name, strerror(-ret));
 }
 
 static void *wait_for_command(void *arg)
@@ -86,10 +86,7 @@ static void *wait_for_command(void *arg)
 	return NULL;
 }
 
-/*
- * The event of a command comes before the PF gets the command, so give the driver
- * this much time.
- */
+/* The driver reports a command before the PF gets the command; allow this much time. */
 #define SUBMIT_US	10000
 
 void point_await_commands(enum fault_command command, unsigned int count)
@@ -124,7 +121,7 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 	};
 	if (point->command == COMMAND_SAVE &&
 	    !fault_set(vf->bdf, COMMAND_SAVE, FAULT_NEVER, 0))
-		die("%s: no fault", vf->bdf);
+		die("%s: setting a fault failed", vf->bdf);
 	if (point->saved)
 		go(at, VFIO_DEVICE_STATE_STOP_COPY);
 	if (point->state != VFIO_DEVICE_STATE_RUNNING)
@@ -132,7 +129,7 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 	if (point->saved && point->state == VFIO_DEVICE_STATE_STOP_COPY) {
 		pfd.fd = at->fd;
 		if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
-			die("no SAVE_DATA");
+			die("SAVE_DATA did not end within %d s", PATIENCE);
 	}
 	if (point->written)
 		feed(at, point->written);
@@ -141,10 +138,10 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 
 	if (point->command != COMMAND_SAVE) {
 		if (!fault_set(vf->bdf, point->command, FAULT_NEVER, 0))
-			die("%s: no fault", vf->bdf);
+			die("%s: setting a fault failed", vf->bdf);
 		errno = pthread_create(&at->thread, NULL, wait_for_command, at);
 		if (errno)
-			die("no thread");
+			die("pthread_create() failed");
 	}
 	point_await_commands(point->command, others + 1);
 }

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The points of a migration at which something may happen: each state, and
- * the middle of each command.
- */
+/* Bring a VF to each point of a migration: each state, and the middle of each command. */
 #ifndef NVMEVF_TEST_POINT_H
 #define NVMEVF_TEST_POINT_H
 
@@ -15,13 +12,13 @@
 struct point {
 	const char	*name;
 	unsigned int	state;
-	/* Of STOP and STOP_COPY: the state of the VF was saved. */
+	/* In STOP and STOP_COPY: the controller state was saved. */
 	bool		saved;
-	/* Of RESUMING: bytes of the stream that were written, or all of it. */
+	/* In RESUMING: bytes of the stream that were written, or WHOLE_STREAM. */
 	size_t		written;
-	/* On the way from there to this state, or with the rest of the stream. */
+	/* The transition to this state, or if 0 the write of the stream ... */
 	unsigned int	next;
-	/* ... it waits for this command. */
+	/* ... waits for this command. */
 	enum fault_command	command;
 };
 
@@ -30,12 +27,12 @@ struct point {
 extern const struct point points[];
 extern const unsigned int points_count;
 
-/* Does the guest run there? SUSPEND has not been answered yet. */
+/* Does the guest run there? It does while SUSPEND is pending. */
 bool point_is_running(const struct point *point);
 
 /*
  * Wait until exactly @count such commands are pending, of all VFs; end the test if that
- * does not happen in time. trace_open() must have been called.
+ * does not happen in time. trace_open_steps() must have been called.
  */
 void point_await_commands(enum fault_command command, unsigned int count);
 
@@ -45,23 +42,23 @@ struct at {
 	struct vf		*vf;
 	const struct stream	*stream;
 	int			fd;	/* data_fd or -1 */
-	/* Of who waits for the command: */
+	/* The thread that waits for the command: */
 	pthread_t		thread;
 	int			new_fd;
 	int			ret;
 };
 
 /*
- * @vf is in RUNNING, its guest's controller enabled. @stream is one that it takes.
- * The command is not answered before fault_set() takes that fault away.
+ * Bring @vf to the point. @vf must be in RUNNING with an enabled controller, and @stream
+ * valid for it. The command stays pending until point_answer().
  */
 void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		 const struct stream *stream);
-/* Has the controller answer. */
+/* Let the controller complete the command. */
 void point_answer(struct at *at);
 /*
- * What became of the call that waited for the command, or 0; dies if it
- * does not return in time.
+ * Return the result of the call that waited for the command, or 0; end the test if the
+ * call does not return in time.
  */
 int point_finish(struct at *at, int seconds);
 

@@ -27,7 +27,7 @@ static void *sibling_work(void *arg)
 	bool stop;
 
 	do {
-		/* What was done to the VF before it shall be noticed. */
+		/* Read stop first: the loop must notice what happened before. */
 		stop = __atomic_load_n(&s->stop, __ATOMIC_ACQUIRE);
 		for (count = 0, q = s->n.queue->next; q; q = q->next) {
 			io_submit(&s->n, q, 3);
@@ -44,7 +44,7 @@ static void *sibling_work(void *arg)
 			s->lost = true;
 			break;
 		}
-		/* Leave something of the CPU to what is tested. */
+		/* Leave processor time to the test. */
 		usleep(500);
 	} while (!stop);
 	return NULL;
@@ -57,7 +57,7 @@ void sibling_start(struct sibling *s)
 	s->stall_ms = 0;
 	s->completed = 0;
 	if (pthread_create(&s->thread, NULL, sibling_work, s))
-		die("no thread");
+		die("pthread_create() failed");
 }
 
 void sibling_await(struct sibling *s, unsigned int count)
@@ -67,7 +67,7 @@ void sibling_await(struct sibling *s, unsigned int count)
 
 	while (__atomic_load_n(&s->completed, __ATOMIC_RELAXED) < want) {
 		if (now_ms() > deadline)
-			die("the sibling gets nothing done");
+			die("the sibling completes no commands");
 		usleep(1000);
 	}
 }

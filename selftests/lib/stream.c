@@ -16,7 +16,7 @@ int stream_read_more(struct stream *s, int fd, size_t chunk)
 			room += 65536 + chunk;
 			s->data = realloc(s->data, room);
 			if (!s->data)
-				die("no memory");
+				die("out of memory");
 		}
 		n = read(fd, s->data + s->len, chunk);
 		if (n < 0)
@@ -58,7 +58,7 @@ int stream_write(const struct stream *s, int fd, size_t chunk)
 		if (n < 0)
 			return -errno;
 		if (!n)
-			die("write() takes nothing");
+			die("write() returned 0");
 		done += n;
 	}
 	return 0;

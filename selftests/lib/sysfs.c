@@ -30,7 +30,7 @@ void sysfs_set(const char *path, const char *value)
 	int ret = sysfs_write(path, value);
 
 	if (ret)
-		die("%s to %s: %s", value, path, strerror(-ret));
+		die("cannot write \"%s\" to %s: %s", value, path, strerror(-ret));
 }
 
 void sysfs_read_line(const char *path, char *line, int size)
@@ -38,7 +38,7 @@ void sysfs_read_line(const char *path, char *line, int size)
 	FILE *file = fopen(path, "r");
 
 	if (!file || !fgets(line, size, file))
-		die("%s: %s", path, strerror(errno));
+		die("cannot read %s: %s", path, strerror(errno));
 	line[strcspn(line, "\n")] = '\0';
 	fclose(file);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Wait, tell the time, compute checksums. */
+/* Wait, tell the time, compute a checksum. */
 #define _GNU_SOURCE
 #include <time.h>
 #include <unistd.h>
@@ -107,9 +107,9 @@ long long running_ms(void)
 		ticking = getpid();
 		last = now;
 		if (pthread_create(&thread, NULL, keep_ticking, NULL))
-			die("no thread");
+			die("pthread_create() failed");
 	}
-	/* There was a tick just now, but for who stood still. */
+	/* The ticks are 100 ms apart, unless the machine stood still. */
 	if (now - last > STANDSTILL_MS)
 		stood_still += now - last - STANDSTILL_MS;
 	last = now;

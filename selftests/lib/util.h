@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Wait, tell the time, compute checksums; and end the test when something fails. */
+/* Wait, tell the time, compute a checksum; and end the test when something fails. */
 #ifndef NVMEVF_TEST_UTIL_H
 #define NVMEVF_TEST_UTIL_H
 

@@ -120,7 +120,7 @@ static void open_cdev(struct vf *vf, void *mem, size_t size)
 	snprintf(pattern, sizeof(pattern),
 		 "/sys/bus/pci/devices/%s/vfio-dev/vfio*", vf->bdf);
 	if (glob(pattern, 0, NULL, &found))
-		die("%s: no VFIO device", vf->bdf);
+		die("%s: no VFIO device found", vf->bdf);
 	snprintf(path, sizeof(path), "/dev/vfio/devices%s",
 		 strrchr(found.gl_pathv[0], '/'));
 	globfree(&found);
@@ -188,7 +188,7 @@ static void enable_irqs(struct vf *vf)
 	must(ioctl(vf->fd, VFIO_DEVICE_GET_IRQ_INFO, &info));
 	vf->vectors = info.count < VF_VECTORS ? info.count : VF_VECTORS;
 	if (!vf->vectors)
-		die("%s: no MSI-X", vf->bdf);
+		die("%s: no MSI-X vectors found", vf->bdf);
 	for (i = 0; i < vf->vectors; i++) {
 		vf->irq[i] = must(eventfd(0, EFD_NONBLOCK));
 		irqs.fd[i] = vf->irq[i];
@@ -370,7 +370,7 @@ void vf_enter_state(struct vf *vf, unsigned int state, int *data_fd)
 	int ret = vf_set_state(vf, state, data_fd);
 
 	if (ret)
-		die("%s: cannot go to state %u: %s", vf->bdf, state,
+		die("%s: cannot enter state %u: %s", vf->bdf, state,
 		    strerror(-ret));
 }
 
@@ -393,7 +393,7 @@ unsigned int vf_images(void)
 	char line[512];
 
 	if (!f)
-		die("/proc/vmallocinfo: %s", strerror(errno));
+		die("cannot open /proc/vmallocinfo: %s", strerror(errno));
 	while (fgets(line, sizeof(line), f))
 		count += !!strstr(line, "[nvme_vfio_pci]");
 	fclose(f);
