@@ -485,8 +485,13 @@ TEST_F(memory, bind)
 			ASSERT_EQ(0, sysfs_write(DRIVER "/bind", vf->bdf));
 			continue;
 		}
+		/* The driver core ignores that it cannot create a device node. */
+		if (!vf_has_group_node(vf->bdf)) {
+			ASSERT_EQ(0, left);
+			continue;
+		}
 
-		vf_open(vf, vf->bdf, VF_ANY, self->n.mem, GUEST_MEM);
+		vf_open(vf, vf->bdf, VF_GROUP, self->n.mem, GUEST_MEM);
 		flags = vf_mig_flags(vf);
 		ASSERT_TRUE(flags > 0 || (flags == -ENOTTY && !left));
 		without += flags < 0;
