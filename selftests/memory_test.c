@@ -462,8 +462,9 @@ TEST_F(memory, save_data)
 }
 
 /*
- * If memory for the commands to the PF is lacking, the VF is bound without migration. If
- * memory of the VFIO core is lacking, the bind fails.
+ * If memory for the command to the PF is lacking, the VF is bound without migration.
+ * The test ends when the bind fails after that: later allocations are those of the VFIO
+ * core, which warns of its own clean-up if some of them fail.
  */
 TEST_F(memory, bind)
 {
@@ -473,7 +474,7 @@ TEST_F(memory, bind)
 	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	vf_close(vf);
-	for (i = 1; i; i++) {
+	for (i = 1; ; i++) {
 		ASSERT_EQ(0, sysfs_write(DRIVER "/unbind", vf->bdf));
 		fail_nth("self", i);
 		ret = sysfs_write(DRIVER "/bind", vf->bdf);
@@ -483,22 +484,20 @@ TEST_F(memory, bind)
 			TH_LOG("allocation %d: %s", i, strerror(-ret));
 		if (ret) {
 			ASSERT_EQ(0, sysfs_write(DRIVER "/bind", vf->bdf));
-			continue;
-		}
-		/* The driver core ignores that it cannot create a device node. */
-		if (!vf_has_group_node(vf->bdf)) {
-			ASSERT_EQ(0, left);
+			if (without)
+				break;
 			continue;
 		}
 
-		vf_open(vf, vf->bdf, VF_GROUP, self->n.mem, GUEST_MEM);
+		vf_open(vf, vf->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		flags = vf_mig_flags(vf);
 		ASSERT_TRUE(flags > 0 || (flags == -ENOTTY && !left));
 		without += flags < 0;
-		if (left)
-			break;
 		vf_close(vf);
+		ASSERT_EQ(0, left)
+			TH_LOG("allocation %d: the bind did not fail", i);
 	}
+	vf_open(vf, vf->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 	EXPECT_LT(0, without);
 	TH_LOG("%d allocations, %d needed", i - 1, without);
 

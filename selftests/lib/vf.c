@@ -75,23 +75,6 @@ const char *vf_skip_reason(unsigned int count, enum vf_api api, bool faults)
 	return NULL;
 }
 
-static void group_path(char *path, size_t size, const char *bdf)
-{
-	char link[64], group[16];
-
-	snprintf(link, sizeof(link), "/sys/bus/pci/devices/%s/iommu_group", bdf);
-	sysfs_link_name(group, sizeof(group), link);
-	snprintf(path, size, "/dev/vfio/%s", group);
-}
-
-bool vf_has_group_node(const char *bdf)
-{
-	char path[64];
-
-	group_path(path, sizeof(path), bdf);
-	return !access(path, F_OK);
-}
-
 static void open_group(struct vf *vf, void *mem, size_t size)
 {
 	struct vfio_iommu_type1_dma_map map = {
@@ -101,9 +84,13 @@ static void open_group(struct vf *vf, void *mem, size_t size)
 		.iova = VF_IOVA,
 		.size = size,
 	};
-	char path[64];
+	char path[64], group[16];
 
-	group_path(path, sizeof(path), vf->bdf);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group",
+		 vf->bdf);
+	sysfs_link_name(group, sizeof(group), path);
+	snprintf(path, sizeof(path), "/dev/vfio/%s", group);
+
 	vf->iommu = must(open("/dev/vfio/vfio", O_RDWR));
 	vf->group = must(open(path, O_RDWR));
 	must(ioctl(vf->group, VFIO_GROUP_SET_CONTAINER, &vf->iommu));

@@ -43,8 +43,6 @@ struct vf {
  */
 const char *vf_bdf(unsigned int index);
 bool vf_api_present(enum vf_api api);
-/* Check for the device node of the VF's group. */
-bool vf_has_group_node(const char *bdf);
 /* Return what byte 3072 of the PF's Identify Controller says. */
 bool vf_firmware_migrates(const char *bdf);
 /*
