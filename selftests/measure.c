@@ -590,7 +590,7 @@ int main(void)
 	while ((word = strsep(&vfs, " ")))
 		if (*word)
 			vf_bind(word);
-	if (!trace_open())
+	if (!trace_open_commands())
 		die("this kernel has no tracefs");
 	while ((word = strsep(&what, " ")))
 		for (i = 0; i < sizeof(all) / sizeof(*all); i++)

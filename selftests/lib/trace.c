@@ -43,12 +43,19 @@ bool trace_open(void)
 	return true;
 }
 
-bool trace_open_steps(void)
+bool trace_open_commands(void)
 {
 	if (!open_instance())
 		return false;
-	put(EVENTS "events/" SYSTEM "/nvmevf_command_begin/enable", "1");
 	put(EVENTS "events/" SYSTEM "/nvmevf_command/enable", "1");
+	return true;
+}
+
+bool trace_open_steps(void)
+{
+	if (!trace_open_commands())
+		return false;
+	put(EVENTS "events/" SYSTEM "/nvmevf_command_begin/enable", "1");
 	put(EVENTS "events/" SYSTEM "/nvmevf_refused/enable", "1");
 	return true;
 }

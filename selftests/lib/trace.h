@@ -12,6 +12,8 @@
 
 /* Record the driver's events; return false if the kernel has no tracefs. */
 bool trace_open(void);
+/* Record only the end of commands: each other event takes time of its own. */
+bool trace_open_commands(void);
 /* Record commands and refusals only: of many calls, all events are too many. */
 bool trace_open_steps(void);
 void trace_close(void);
