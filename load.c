@@ -22,6 +22,9 @@
 /* Longest payload of a record that is skipped */
 #define NVMEVF_LOAD_OPTIONAL_MAX	SZ_64K
 
+/* Bytes of all these records, with their headers and padding */
+#define NVMEVF_LOAD_OPTIONAL_TOTAL	SZ_1M
+
 /* What write() expects next. */
 enum nvmevf_load_phase {
 	NVMEVF_LOAD_HEADER,
@@ -40,6 +43,7 @@ struct nvmevf_load {
 	size_t			done;		/* bytes of the phase so far */
 	u32			expected;	/* enum nvmevf_record_type */
 	u32			crc;		/* up to the END record */
+	u32			optional;	/* bytes of records that are skipped */
 
 	/* What was written: */
 	struct nvmevf_record	record;
@@ -100,6 +104,14 @@ static int nvmevf_load_check_optional(struct nvmevf_load *load)
 		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
 					  "optional record of %llu bytes, limit %u",
 					  length, NVMEVF_LOAD_OPTIONAL_MAX);
+
+	/* Without a limit, endless empty records would keep write() busy. */
+	load->optional += sizeof(load->record) +
+			  ALIGN(length, NVMEVF_RECORD_ALIGN);
+	if (load->optional > NVMEVF_LOAD_OPTIONAL_TOTAL)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "optional records of more than %u bytes",
+					  NVMEVF_LOAD_OPTIONAL_TOTAL);
 
 	pci_dbg(ctrl->vf, "record type %u with %llu bytes is skipped\n", type,
 		length);

@@ -335,6 +335,44 @@ TEST_F(hostile, truncated)
 	io_check(&self->n);
 }
 
+/* Begin a stream: write everything before STATE. */
+static void write_start(struct vf *vf, int *fd)
+{
+	struct stream s = { good[1].data, STATE_AT };
+	int ret;
+
+	vf_reset(vf);
+	vf_enter_state(vf, VFIO_DEVICE_STATE_RESUMING, fd);
+	ret = stream_write(&s, *fd, s.len);
+	if (ret)
+		die("write of IDENTITY: %s", strerror(-ret));
+}
+
+/* The limit of all optional records bounds the time of a write(). */
+TEST_F(hostile, endless_empty_records)
+{
+	struct stream s = mutate_empty_records(64 << 20);
+	long long began;
+	char *events;
+	int fd;
+
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
+	write_start(&self->vf[1], &fd);
+	trace_clear();
+	began = running_ms();
+	EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
+	EXPECT_GT(10000, running_ms() - began);
+	TH_LOG("refused after %lld ms", running_ms() - began);
+	events = trace_steps(NULL);
+	EXPECT_STREQ("refused -22 optional records of more than 1048576 bytes\n",
+		     events);
+	free(events);
+	free(s.data);
+	close(fd);
+	go_on(&self->n, &self->vf[1]);
+}
+
 /* The kernel log must say why, unless the message was rate limited. */
 TEST_F(hostile, log)
 {
