@@ -11,6 +11,7 @@
 #include <linux/file.h>
 #include <linux/pci.h>
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
@@ -319,7 +320,8 @@ static ssize_t nvmevf_load_write(struct file *filp, const char __user *buf,
 	mutex_lock(&stream->lock);
 	ret = READ_ONCE(stream->dead) ? -ENODEV : stream->error;
 
-	while (!ret && written < len) {
+	/* If the process is killed, the bytes so far are a valid short write. */
+	while (!ret && written < len && !fatal_signal_pending(current)) {
 		if (load->phase == NVMEVF_LOAD_DONE) {
 			ret = nvmevf_ctrl_refuse(stream->ctrl, -EINVAL,
 						 "data after END");
@@ -348,6 +350,8 @@ static ssize_t nvmevf_load_write(struct file *filp, const char __user *buf,
 			stream->error = ret;
 		}
 	}
+	if (!ret && !written && len)
+		ret = -EINTR;
 
 	nvmevf_stream_note(stream, WRITE, written, ret);
 	mutex_unlock(&stream->lock);

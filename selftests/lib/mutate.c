@@ -96,6 +96,11 @@ static void fix_checksum(struct stream *s, size_t end)
 	e->crc32c = crc32c(s->data, end);
 }
 
+void mutate_fix_checksum(struct stream *s)
+{
+	fix_checksum(s, end_at(s));
+}
+
 /* Hand over a stream. @fix: offset of the END record whose checksum must be right, or 0. */
 static void try(struct mutate *m, const char *class, struct stream *s, size_t fix,
 		struct verdict v)

@@ -44,5 +44,7 @@ void mutate_all(struct mutate *m);
 struct stream mutate_copy(const struct stream *from);
 /* Return records without payload, @len bytes in all, that a receiver must skip. */
 struct stream mutate_empty_records(size_t len);
+/* Set the checksum in the END record, the last of @s. */
+void mutate_fix_checksum(struct stream *s);
 
 #endif /* NVMEVF_TEST_MUTATE_H */
