@@ -457,7 +457,8 @@ static void stall_begin(struct stall *s, int fd, bool writing)
 	s->writing = writing;
 	s->buf = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	s->uffd = must(syscall(SYS_userfaultfd, O_CLOEXEC));
+	/* Without O_NONBLOCK, poll() returns POLLERR immediately. */
+	s->uffd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
 	must(ioctl(s->uffd, UFFDIO_API, &api));
 	reg.range.start = (uintptr_t)s->buf;
 	reg.range.len = PAGE;
@@ -465,7 +466,7 @@ static void stall_begin(struct stall *s, int fd, bool writing)
 	if (pthread_create(&s->thread, NULL, run_stalled_call, s))
 		die("pthread_create failed");
 	pfd.fd = s->uffd;
-	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
+	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1 || pfd.revents != POLLIN)
 		die("the call did not fault on its buffer in %d s", PATIENCE);
 }
 
