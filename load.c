@@ -314,8 +314,9 @@ static ssize_t nvmevf_load_write(struct file *filp, const char __user *buf,
 	void *to;
 	int ret;
 
-	if (mutex_lock_interruptible(&stream->io_lock))
-		return -ERESTARTSYS;
+	ret = nvmevf_stream_lock_io(stream, filp->f_flags & O_NONBLOCK);
+	if (ret)
+		return ret;
 
 	mutex_lock(&stream->lock);
 	ret = READ_ONCE(stream->dead) ? -ENODEV : stream->error;

@@ -486,6 +486,37 @@ static int stall_end(struct stall *s, const void *data)
 	return s->ret;
 }
 
+struct transfer {
+	int	fd;
+	int	ret;
+};
+
+static void *transfer_byte(void *arg)
+{
+	struct transfer *t = arg;
+
+	t->ret = stream_transfer_byte(t->fd);
+	return NULL;
+}
+
+/*
+ * Return the result of a non-blocking read() or write() of one byte, which must not wait
+ * for a call that stalls.
+ */
+static int transfer_byte_nonblocking(int fd)
+{
+	int flags = must(fcntl(fd, F_GETFL));
+	struct transfer t = { fd };
+	pthread_t thread;
+
+	must(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+	if (pthread_create(&thread, NULL, transfer_byte, &t))
+		die("pthread_create failed");
+	await_thread(thread, "a non-blocking call", BOUND);
+	must(fcntl(fd, F_SETFL, flags));
+	return t.ret;
+}
+
 /* Where a call stalls: the state, and the offset in the stream. */
 static const struct place {
 	unsigned int	state;
@@ -541,6 +572,7 @@ TEST_F(vf_event, stalled_call)
 		EXPECT_LT(0, size);
 		if (place->state == VFIO_DEVICE_STATE_STOP_COPY)
 			EXPECT_EQ((long long)good->len, size);
+		EXPECT_EQ(-EAGAIN, transfer_byte_nonblocking(fd));
 
 		switch (action) {
 		case NEXT_STATE:
@@ -563,6 +595,8 @@ TEST_F(vf_event, stalled_call)
 			vf_close(vf);
 			vf_open(vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		}
+		if (!writing || action != NEXT_STATE)
+			EXPECT_EQ(-ENODEV, transfer_byte_nonblocking(fd));
 		if (action != NEXT_STATE) {
 			vf_reset_done(vf);
 			restart_and_save(&self->n);
