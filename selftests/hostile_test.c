@@ -516,4 +516,47 @@ TEST_F(hostile, log)
 	go_on(&self->n, &self->vf[1]);
 }
 
+#define WINDOW	5	/* seconds of the driver's rate limit */
+
+static unsigned int count_log_lines(const char *pattern)
+{
+	unsigned int count = 0;
+
+	while (log_has(pattern))
+		count++;
+	return count;
+}
+
+/* The user of one VF must not suppress the messages of another VF. */
+TEST_F(hostile, log_limit_per_vf)
+{
+	char pattern[2][200];
+	unsigned int i, lines;
+	int fd[2];
+
+	vf_reset(&self->vf[0]);
+	for (i = 0; i < 2; i++) {
+		snprintf(pattern[i], sizeof(pattern[i]), "%s: migration stream refused: ",
+			 self->vf[i].bdf);
+		vf_enter_state(&self->vf[i], VFIO_DEVICE_STATE_RESUMING, &fd[i]);
+	}
+	/* Earlier messages must not count. */
+	sleep(WINDOW + 1);
+	log_open();
+	for (i = 0; i < 100; i++)
+		ASSERT_EQ(-EINVAL, vf_set_state(&self->vf[0], VFIO_DEVICE_STATE_STOP,
+						NULL));
+	lines = count_log_lines(pattern[0]);
+	EXPECT_LE(10, lines);
+	EXPECT_GE(30, lines);
+
+	ASSERT_EQ(-EINVAL, vf_set_state(&self->vf[1], VFIO_DEVICE_STATE_STOP, NULL));
+	EXPECT_TRUE(log_has(pattern[1]));
+	for (i = 0; i < 2; i++) {
+		close(fd[i]);
+		vf_reset(&self->vf[i]);
+	}
+	go_on(&self->n, &self->vf[1]);
+}
+
 TEST_HARNESS_MAIN
