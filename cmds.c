@@ -45,12 +45,10 @@ static int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 			     took_ns);
 
 	if (ret && res.status)
-		dev_err_ratelimited(&ctrl->vf->dev,
-				    "%s failed: NVMe status %#x (%pe)\n", name,
-				    res.status, ERR_PTR(ret));
+		nvmevf_ctrl_err(ctrl, "%s failed: NVMe status %#x (%pe)\n",
+				name, res.status, ERR_PTR(ret));
 	else if (ret)
-		dev_err_ratelimited(&ctrl->vf->dev, "%s failed: %pe\n", name,
-				    ERR_PTR(ret));
+		nvmevf_ctrl_err(ctrl, "%s failed: %pe\n", name, ERR_PTR(ret));
 	else if (result)
 		*result = res.result;
 
@@ -129,14 +127,14 @@ static int nvmevf_cmds_query_size(struct nvmevf_ctrl *ctrl, u32 *size)
 		return ret;
 
 	if (!*size) {
-		dev_err_ratelimited(&ctrl->vf->dev,
-				    "QUERY_DATA_SIZE failed: controller reported 0 bytes, expected at least 1\n");
+		nvmevf_ctrl_err(ctrl,
+				"QUERY_DATA_SIZE failed: controller reported 0 bytes, expected at least 1\n");
 		return -EIO;
 	}
 	if (*size > max) {
-		dev_err_ratelimited(&ctrl->vf->dev,
-				    "cannot migrate: %u bytes of controller state, one command carries %u\n",
-				    *size, max);
+		nvmevf_ctrl_err(ctrl,
+				"cannot migrate: %u bytes of controller state, one command carries %u\n",
+				*size, max);
 		return -E2BIG;
 	}
 

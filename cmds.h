@@ -5,6 +5,9 @@
 #ifndef NVMEVF_CMDS_H
 #define NVMEVF_CMDS_H
 
+#include <linux/dev_printk.h>
+#include <linux/pci.h>
+#include <linux/ratelimit.h>
 #include <linux/types.h>
 
 #include "stats.h"
@@ -12,19 +15,30 @@
 struct nvme_id_ctrl;
 struct nvme_secondary_ctrl_list;
 struct nvmevf_cmd_set;
-struct pci_dev;
 
 /**
  * struct nvmevf_ctrl - controller of a VF, as its commands see it
  * @vf: the VF
  * @set: commands that migrate it, NULL if it cannot migrate
  * @stats: what its commands did
+ * @messages: rate limit of nvmevf_ctrl_err(); its own, because the users of other
+ *	VFs must not be able to suppress messages of this one
  */
 struct nvmevf_ctrl {
 	struct pci_dev			*vf;
 	const struct nvmevf_cmd_set	*set;
 	struct nvmevf_stats		stats;
+	struct ratelimit_state		messages;
 };
+
+/* Log an error of a VF, unless the VF has exceeded its rate limit. */
+#define nvmevf_ctrl_err(ctrl, fmt, ...)					\
+do {									\
+	struct nvmevf_ctrl *__ctrl = (ctrl);				\
+									\
+	if (__ratelimit(&__ctrl->messages))				\
+		dev_err(&__ctrl->vf->dev, fmt, ##__VA_ARGS__);		\
+} while (0)
 
 /**
  * struct nvmevf_cmd_set - commands that migrate a VF

@@ -133,8 +133,7 @@ int nvmevf_ctrl_refuse(struct nvmevf_ctrl *ctrl, int error, const char *fmt, ...
 	va_start(args, fmt);
 	vaf.va = &args;
 	trace_nvmevf_refused(ctrl->vf, error, &vaf);
-	dev_err_ratelimited(&ctrl->vf->dev, "migration stream refused: %pV\n",
-			    &vaf);
+	nvmevf_ctrl_err(ctrl, "migration stream refused: %pV\n", &vaf);
 	va_end(args);
 
 	return error;
@@ -242,6 +241,7 @@ void nvmevf_ctrl_init(struct nvmevf_ctrl *ctrl, struct pci_dev *vf)
 
 	ctrl->vf = vf;
 	nvmevf_stats_init(&ctrl->stats);
+	ratelimit_default_init(&ctrl->messages);
 
 	if (!vf->is_virtfn) {
 		pci_info(vf, "migration off: not a virtual function\n");

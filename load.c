@@ -11,6 +11,7 @@
 #include <linux/file.h>
 #include <linux/pci.h>
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
@@ -21,6 +22,9 @@
 
 /* Longest payload of a record that is skipped */
 #define NVMEVF_LOAD_OPTIONAL_MAX	SZ_64K
+
+/* Bytes of all these records, with their headers and padding */
+#define NVMEVF_LOAD_OPTIONAL_TOTAL	SZ_1M
 
 /* What write() expects next. */
 enum nvmevf_load_phase {
@@ -40,6 +44,7 @@ struct nvmevf_load {
 	size_t			done;		/* bytes of the phase so far */
 	u32			expected;	/* enum nvmevf_record_type */
 	u32			crc;		/* up to the END record */
+	u32			optional;	/* bytes of records that are skipped */
 
 	/* What was written: */
 	struct nvmevf_record	record;
@@ -100,6 +105,14 @@ static int nvmevf_load_check_optional(struct nvmevf_load *load)
 		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
 					  "optional record of %llu bytes, limit %u",
 					  length, NVMEVF_LOAD_OPTIONAL_MAX);
+
+	/* Without a limit, endless empty records would keep write() busy. */
+	load->optional += sizeof(load->record) +
+			  ALIGN(length, NVMEVF_RECORD_ALIGN);
+	if (load->optional > NVMEVF_LOAD_OPTIONAL_TOTAL)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "optional records of more than %u bytes",
+					  NVMEVF_LOAD_OPTIONAL_TOTAL);
 
 	pci_dbg(ctrl->vf, "record type %u with %llu bytes is skipped\n", type,
 		length);
@@ -301,13 +314,15 @@ static ssize_t nvmevf_load_write(struct file *filp, const char __user *buf,
 	void *to;
 	int ret;
 
-	if (mutex_lock_interruptible(&stream->io_lock))
-		return -ERESTARTSYS;
+	ret = nvmevf_stream_lock_io(stream, filp->f_flags & O_NONBLOCK);
+	if (ret)
+		return ret;
 
 	mutex_lock(&stream->lock);
 	ret = READ_ONCE(stream->dead) ? -ENODEV : stream->error;
 
-	while (!ret && written < len) {
+	/* If the process is killed, the bytes so far are a valid short write. */
+	while (!ret && written < len && !fatal_signal_pending(current)) {
 		if (load->phase == NVMEVF_LOAD_DONE) {
 			ret = nvmevf_ctrl_refuse(stream->ctrl, -EINVAL,
 						 "data after END");
@@ -336,6 +351,8 @@ static ssize_t nvmevf_load_write(struct file *filp, const char __user *buf,
 			stream->error = ret;
 		}
 	}
+	if (!ret && !written && len)
+		ret = -EINTR;
 
 	nvmevf_stream_note(stream, WRITE, written, ret);
 	mutex_unlock(&stream->lock);

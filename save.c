@@ -88,8 +88,9 @@ static int nvmevf_save_lock_readable(struct nvmevf_save *save, bool nonblock)
 			return -EAGAIN;
 		}
 
-		if (mutex_lock_interruptible(&stream->io_lock))
-			return -ERESTARTSYS;
+		ret = nvmevf_stream_lock_io(stream, nonblock);
+		if (ret)
+			return ret;
 		mutex_lock(&stream->lock);
 		if (nvmevf_save_readable(save))
 			return 0;

@@ -80,6 +80,26 @@ void nvmevf_stream_kill(struct nvmevf_stream *stream)
 }
 
 /**
+ * nvmevf_stream_lock_io() - Take the lock of read() and write()
+ * @stream: the stream
+ * @nonblock: do not wait for another call
+ *
+ * Context: Process context, may sleep for as long as the copy of another call
+ * takes, unless @nonblock.
+ *
+ * Return: 0; -EAGAIN or -ENODEV if @nonblock; -ERESTARTSYS.
+ */
+int nvmevf_stream_lock_io(struct nvmevf_stream *stream, bool nonblock)
+{
+	if (!nonblock)
+		return mutex_lock_interruptible(&stream->io_lock) ?
+		       -ERESTARTSYS : 0;
+	if (mutex_trylock(&stream->io_lock))
+		return 0;
+	return READ_ONCE(stream->dead) ? -ENODEV : -EAGAIN;
+}
+
+/**
  * nvmevf_stream_errno() - Translate the error of a command for a data_fd
  * @error: 0 or a negative errno of the command set
  *

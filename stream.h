@@ -45,6 +45,7 @@ int nvmevf_stream_init(struct nvmevf_stream *stream, struct nvmevf_ctrl *ctrl,
 void nvmevf_stream_release(struct nvmevf_stream *stream);
 struct file *nvmevf_stream_get_file(struct nvmevf_stream *stream);
 void nvmevf_stream_kill(struct nvmevf_stream *stream);
+int nvmevf_stream_lock_io(struct nvmevf_stream *stream, bool nonblock);
 int nvmevf_stream_errno(int error);
 void nvmevf_stream_note(struct nvmevf_stream *stream, int rw, size_t bytes,
 			int error);

@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
@@ -335,6 +336,137 @@ TEST_F(hostile, truncated)
 	io_check(&self->n);
 }
 
+/* Begin a stream: write everything before STATE. */
+static void write_start(struct vf *vf, int *fd)
+{
+	struct stream s = { good[1].data, STATE_AT };
+	int ret;
+
+	vf_reset(vf);
+	vf_enter_state(vf, VFIO_DEVICE_STATE_RESUMING, fd);
+	ret = stream_write(&s, *fd, s.len);
+	if (ret)
+		die("write of IDENTITY: %s", strerror(-ret));
+}
+
+/* The limit of all optional records bounds the time of a write(). */
+TEST_F(hostile, endless_empty_records)
+{
+	struct stream s = mutate_empty_records(64 << 20);
+	long long began;
+	char *events;
+	int fd;
+
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
+	write_start(&self->vf[1], &fd);
+	trace_clear();
+	began = running_ms();
+	EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
+	EXPECT_GT(10000, running_ms() - began);
+	TH_LOG("refused after %lld ms", running_ms() - began);
+	events = trace_steps(NULL);
+	EXPECT_STREQ("refused -22 optional records of more than 1048576 bytes\n",
+		     events);
+	free(events);
+	free(s.data);
+	close(fd);
+	go_on(&self->n, &self->vf[1]);
+}
+
+/*
+ * Start a process that writes @s in one call, kill the process after @us, and set @bytes to
+ * what the driver took. Return the milliseconds until the process ended.
+ */
+static long long kill_writer(const struct stream *s, int fd, unsigned int us, size_t *bytes)
+{
+	unsigned long long offset, taken;
+	int ready[2], status;
+	long long killed;
+	char byte, *event, *events;
+	pid_t pid;
+
+	must(pipe(ready));
+	trace_clear();
+	pid = must(fork());
+	if (!pid) {
+		must(write(ready[1], "", 1));
+		must(write(fd, s->data, s->len));
+		for (;;)
+			pause();
+	}
+	must(read(ready[0], &byte, 1));
+	usleep(us);
+	killed = running_ms();
+	must(kill(pid, SIGKILL));
+	must(waitpid(pid, &status, 0));
+	killed = running_ms() - killed;
+	close(ready[0]);
+	close(ready[1]);
+
+	*bytes = 0;
+	events = trace_read();
+	event = strstr(events, "nvmevf_data_write:");
+	if (event) {
+		if (sscanf(event, "nvmevf_data_write: vf=%*s offset=%llu bytes=%llu",
+			   &offset, &taken) != 2)
+			die("cannot parse \"%s\"", event);
+		*bytes = taken;
+	}
+	free(events);
+	return killed;
+}
+
+/* SIGKILL ends a write() early. Another process can continue the stream. */
+TEST_F(hostile, killed_in_write)
+{
+	struct stream many = mutate_empty_records(OPTIONAL_TOTAL), rest, s = {};
+	struct vf *vf = &self->vf[1];
+	long long began, whole_us, ms;
+	size_t bytes = 0;
+	int fd, i;
+
+	if (!trace_open())
+		SKIP(return, "this kernel has no tracefs");
+	write_start(vf, &fd);
+	began = now_ns();
+	ASSERT_EQ(0, stream_write(&many, fd, many.len));
+	whole_us = (now_ns() - began) / 1000;
+	close(fd);
+
+	/* Retry if the kill came before the write(), or after its end. */
+	for (i = 1; i < 40; i++) {
+		write_start(vf, &fd);
+		ms = kill_writer(&many, fd, whole_us * i / 40, &bytes);
+		if (bytes && bytes < many.len)
+			break;
+		close(fd);
+	}
+	ASSERT_GT(40, i)
+		TH_LOG("no write() of %lld us ended early", whole_us);
+	EXPECT_GT(2000, ms);
+	TH_LOG("killed after %zu of %zu bytes, %lld ms to the end of the process",
+	       bytes, many.len, ms);
+
+	/* The stream as the driver must have taken it, with a checksum over it. */
+	s.len = good[1].len + many.len;
+	s.data = malloc(s.len);
+	memcpy(s.data, good[1].data, STATE_AT);
+	memcpy(s.data + STATE_AT, many.data, many.len);
+	memcpy(s.data + STATE_AT + many.len, good[1].data + STATE_AT,
+	       good[1].len - STATE_AT);
+	mutate_fix_checksum(&s);
+	rest = (struct stream){ s.data + STATE_AT + bytes, s.len - STATE_AT - bytes };
+	EXPECT_EQ(0, stream_write(&rest, fd, rest.len));
+	close(fd);
+	ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	self->n.vf = vf;
+	io_wait(&self->n);
+	io_check(&self->n);
+	free(s.data);
+	free(many.data);
+}
+
 /* The kernel log must say why, unless the message was rate limited. */
 TEST_F(hostile, log)
 {
@@ -380,6 +512,49 @@ TEST_F(hostile, log)
 			close(fd);
 		} while (!log_has(pattern));
 		free(s.data);
+	}
+	go_on(&self->n, &self->vf[1]);
+}
+
+#define WINDOW	5	/* seconds of the driver's rate limit */
+
+static unsigned int count_log_lines(const char *pattern)
+{
+	unsigned int count = 0;
+
+	while (log_has(pattern))
+		count++;
+	return count;
+}
+
+/* The user of one VF must not suppress the messages of another VF. */
+TEST_F(hostile, log_limit_per_vf)
+{
+	char pattern[2][200];
+	unsigned int i, lines;
+	int fd[2];
+
+	vf_reset(&self->vf[0]);
+	for (i = 0; i < 2; i++) {
+		snprintf(pattern[i], sizeof(pattern[i]), "%s: migration stream refused: ",
+			 self->vf[i].bdf);
+		vf_enter_state(&self->vf[i], VFIO_DEVICE_STATE_RESUMING, &fd[i]);
+	}
+	/* Earlier messages must not count. */
+	sleep(WINDOW + 1);
+	log_open();
+	for (i = 0; i < 100; i++)
+		ASSERT_EQ(-EINVAL, vf_set_state(&self->vf[0], VFIO_DEVICE_STATE_STOP,
+						NULL));
+	lines = count_log_lines(pattern[0]);
+	EXPECT_LE(10, lines);
+	EXPECT_GE(30, lines);
+
+	ASSERT_EQ(-EINVAL, vf_set_state(&self->vf[1], VFIO_DEVICE_STATE_STOP, NULL));
+	EXPECT_TRUE(log_has(pattern[1]));
+	for (i = 0; i < 2; i++) {
+		close(fd[i]);
+		vf_reset(&self->vf[i]);
 	}
 	go_on(&self->n, &self->vf[1]);
 }

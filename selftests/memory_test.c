@@ -603,6 +603,29 @@ TEST_F(memory, held_open)
 		close(fds[i]);
 }
 
+/* After a reset, the memory of a stream is freed when the VF is closed, at the latest. */
+TEST_F(memory, reset_and_close)
+{
+	struct vf *vf = &self->vf[1];
+	struct stream head = { self->blank.data, PAYLOAD_AT };
+	int fd, writing;
+
+	for (writing = 0; writing < 2; writing++) {
+		ASSERT_EQ(0, vf_images());
+		vf_enter_state(vf, writing ? VFIO_DEVICE_STATE_RESUMING :
+			       VFIO_DEVICE_STATE_STOP_COPY, &fd);
+		if (writing)
+			EXPECT_EQ(0, stream_write(&head, fd, head.len));
+		EXPECT_EQ(1, vf_images());
+		vf_reset(vf);
+		vf_close(vf);
+		EXPECT_EQ(0, vf_images());
+		EXPECT_EQ(-ENODEV, stream_transfer_byte(fd));
+		close(fd);
+		vf_open(vf, vf_bdf(1), VF_ANY, self->n.mem, GUEST_MEM);
+	}
+}
+
 /* Memory cgroup */
 
 static bool cgroup_make(const char *limit)

@@ -457,7 +457,8 @@ static void stall_begin(struct stall *s, int fd, bool writing)
 	s->writing = writing;
 	s->buf = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	s->uffd = must(syscall(SYS_userfaultfd, O_CLOEXEC));
+	/* Without O_NONBLOCK, poll() returns POLLERR immediately. */
+	s->uffd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
 	must(ioctl(s->uffd, UFFDIO_API, &api));
 	reg.range.start = (uintptr_t)s->buf;
 	reg.range.len = PAGE;
@@ -465,7 +466,7 @@ static void stall_begin(struct stall *s, int fd, bool writing)
 	if (pthread_create(&s->thread, NULL, run_stalled_call, s))
 		die("pthread_create failed");
 	pfd.fd = s->uffd;
-	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
+	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1 || pfd.revents != POLLIN)
 		die("the call did not fault on its buffer in %d s", PATIENCE);
 }
 
@@ -483,6 +484,37 @@ static int stall_end(struct stall *s, const void *data)
 	close(s->uffd);
 	munmap(s->buf, PAGE);
 	return s->ret;
+}
+
+struct transfer {
+	int	fd;
+	int	ret;
+};
+
+static void *transfer_byte(void *arg)
+{
+	struct transfer *t = arg;
+
+	t->ret = stream_transfer_byte(t->fd);
+	return NULL;
+}
+
+/*
+ * Return the result of a non-blocking read() or write() of one byte, which must not wait
+ * for a call that stalls.
+ */
+static int transfer_byte_nonblocking(int fd)
+{
+	int flags = must(fcntl(fd, F_GETFL));
+	struct transfer t = { fd };
+	pthread_t thread;
+
+	must(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+	if (pthread_create(&thread, NULL, transfer_byte, &t))
+		die("pthread_create failed");
+	await_thread(thread, "a non-blocking call", BOUND);
+	must(fcntl(fd, F_SETFL, flags));
+	return t.ret;
 }
 
 /* Where a call stalls: the state, and the offset in the stream. */
@@ -540,6 +572,7 @@ TEST_F(vf_event, stalled_call)
 		EXPECT_LT(0, size);
 		if (place->state == VFIO_DEVICE_STATE_STOP_COPY)
 			EXPECT_EQ((long long)good->len, size);
+		EXPECT_EQ(-EAGAIN, transfer_byte_nonblocking(fd));
 
 		switch (action) {
 		case NEXT_STATE:
@@ -562,6 +595,8 @@ TEST_F(vf_event, stalled_call)
 			vf_close(vf);
 			vf_open(vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		}
+		if (!writing || action != NEXT_STATE)
+			EXPECT_EQ(-ENODEV, transfer_byte_nonblocking(fd));
 		if (action != NEXT_STATE) {
 			vf_reset_done(vf);
 			restart_and_save(&self->n);

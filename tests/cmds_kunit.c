@@ -44,6 +44,7 @@ static int nvmevf_cmds_kunit_init(struct kunit *test)
 	seen->pdev.dev.init_name = "kunit";
 	seen->ctrl.vf = &seen->pdev;
 	nvmevf_stats_init(&seen->ctrl.stats);
+	ratelimit_default_init(&seen->ctrl.messages);
 	test->priv = seen;
 	kunit_activate_static_stub(test, nvmevf_cmds_submit,
 				   nvmevf_cmds_kunit_submit);

@@ -19,6 +19,7 @@ static int nvmevf_ctrl_kunit_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	t->pdev.dev.init_name = "kunit";
 	t->ctrl.vf = &t->pdev;
+	ratelimit_default_init(&t->ctrl.messages);
 	t->own = (struct nvmevf_identity) {
 		.magic = cpu_to_le64(NVMEVF_STREAM_MAGIC),
 		.version = cpu_to_le16(NVMEVF_STREAM_VERSION),

@@ -327,6 +327,56 @@ static void nvmevf_load_kunit_optional(struct kunit *test)
 	nvmevf_load_kunit_expect_refused(test, -EINVAL, "optional, padding");
 }
 
+/* Write one record that is skipped, of @total bytes with its header. */
+static ssize_t nvmevf_load_kunit_write_optional(struct kunit *test, size_t total)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	t->len = 0;
+	nvmevf_stream_kunit_add(t, 77, 1, total - 16, NULL);
+	return nvmevf_load_kunit_write(test, 0, t->len);
+}
+
+/* Open a stream, and leave @room bytes for more optional records. */
+static void nvmevf_load_kunit_fill_up(struct kunit *test, size_t room)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+	size_t left, len;
+
+	nvmevf_load_kunit_open_write(test);
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	KUNIT_ASSERT_EQ(test, nvmevf_load_kunit_write(test, 0, t->len), t->len);
+	for (left = SZ_1M - room; left; left -= len) {
+		len = min(left, 16 + SZ_64K);
+		KUNIT_ASSERT_EQ(test,
+				nvmevf_load_kunit_write_optional(test, len), len);
+	}
+}
+
+/* The optional records of a stream may have 1 MiB, headers and padding included. */
+static void nvmevf_load_kunit_optional_total(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	nvmevf_load_kunit_fill_up(test, 0);
+	t->len = 0;
+	nvmevf_stream_kunit_add_state(t);
+	KUNIT_EXPECT_EQ_MSG(test, nvmevf_load_kunit_write(test, 0, t->len),
+			    t->len, "STATE after 1 MiB");
+	KUNIT_EXPECT_EQ_MSG(test, nvmevf_load_kunit_write_optional(test, 16),
+			    -EINVAL, "empty record after 1 MiB");
+	KUNIT_EXPECT_EQ_MSG(test, nvmevf_load_kunit_write(test, 0, 1), -EINVAL,
+			    "a byte after the refusal");
+
+	nvmevf_load_kunit_fill_up(test, 24);
+	t->len = 0;
+	nvmevf_stream_kunit_add(t, 77, 1, 9, NULL);
+	KUNIT_EXPECT_EQ_MSG(test, nvmevf_load_kunit_write(test, 0, t->len),
+			    -EINVAL, "9 bytes with padding, room for 8");
+	KUNIT_EXPECT_EQ(test, t->loads, 0);
+}
+
 static void nvmevf_load_kunit_load_fails(struct kunit *test)
 {
 	struct nvmevf_stream_kunit *t = test->priv;
@@ -362,6 +412,7 @@ static struct kunit_case nvmevf_load_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_load_kunit_bad_end),
 	KUNIT_CASE(nvmevf_load_kunit_order),
 	KUNIT_CASE(nvmevf_load_kunit_optional),
+	KUNIT_CASE(nvmevf_load_kunit_optional_total),
 	KUNIT_CASE(nvmevf_load_kunit_load_fails),
 	KUNIT_CASE(nvmevf_load_kunit_dead),
 	{ }

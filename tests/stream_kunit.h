@@ -64,6 +64,7 @@ static inline int nvmevf_stream_kunit_init(struct kunit *test)
 	t->ctrl.vf = &t->pdev;
 	t->ctrl.set = &t->set;
 	nvmevf_stats_init(&t->ctrl.stats);
+	ratelimit_default_init(&t->ctrl.messages);
 	t->identity = (struct nvmevf_identity) {
 		.magic = cpu_to_le64(NVMEVF_STREAM_MAGIC),
 		.version = cpu_to_le16(NVMEVF_STREAM_VERSION),

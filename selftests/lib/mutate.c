@@ -64,6 +64,19 @@ struct stream mutate_copy(const struct stream *from)
 	return s;
 }
 
+struct stream mutate_empty_records(size_t len)
+{
+	struct nvmevf_record r = { 4, NVMEVF_RECORD_OPTIONAL, 0 };
+	struct stream s = { malloc(len), len };
+	size_t at;
+
+	if (!s.data)
+		die("out of memory");
+	for (at = 0; at < len; at += sizeof(r))
+		memcpy(s.data + at, &r, sizeof(r));
+	return s;
+}
+
 static void append_record(struct stream *s, __u32 type, __u32 flags, __u64 length,
 			  size_t payload)
 {
@@ -81,6 +94,11 @@ static void fix_checksum(struct stream *s, size_t end)
 	struct nvmevf_end *e = (void *)s->data + end + sizeof(struct nvmevf_record);
 
 	e->crc32c = crc32c(s->data, end);
+}
+
+void mutate_fix_checksum(struct stream *s)
+{
+	fix_checksum(s, end_at(s));
 }
 
 /* Hand over a stream. @fix: offset of the END record whose checksum must be right, or 0. */
@@ -323,6 +341,40 @@ static void future_types(struct mutate *m)
 	}
 }
 
+/*
+ * Insert optional records before STATE and before END that reach their common limit, or
+ * exceed the limit by the smallest amount.
+ */
+static void optional_totals(struct mutate *m)
+{
+	const size_t length[] = { 0, 8, 1000, OPTIONAL_MAX };
+	const size_t header = sizeof(struct nvmevf_record);
+	unsigned int i, more;
+	struct stream s;
+	size_t left, n;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(length); i++) {
+		n = length[i / 2];
+		more = i % 2;
+		s = (struct stream){};
+		append(&s, m->good[0].data, STATE_AT);
+		for (left = OPTIONAL_TOTAL; left >= 2 * header + n; left -= header + n) {
+			append_record(&s, 4, NVMEVF_RECORD_OPTIONAL, n, n);
+			if (left > OPTIONAL_TOTAL / 2 &&
+			    left - header - n <= OPTIONAL_TOTAL / 2)
+				append(&s, m->good[0].data + STATE_AT,
+				       end_at(&m->good[0]) - STATE_AT);
+		}
+		/* The last record has padding if it is one byte too long. */
+		n = left - header + more;
+		append_record(&s, 4, NVMEVF_RECORD_OPTIONAL, n, n);
+		append(&s, m->good[0].data + end_at(&m->good[0]), END_SIZE);
+		try(m, "optional total", &s, end_at(&s), more ?
+		    REFUSED_AS("optional records of more than 1048576 bytes") : taken);
+		free(s.data);
+	}
+}
+
 static void bad_padding(struct mutate *m, size_t place, unsigned int len,
 			unsigned int at)
 {
@@ -509,6 +561,7 @@ void mutate_all(struct mutate *m)
 	state_flips(m);
 	lengths(m);
 	future_types(m);
+	optional_totals(m);
 	paddings(m);
 	sequences(m);
 	splices(m);

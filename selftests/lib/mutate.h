@@ -11,6 +11,8 @@
 
 /* The limit of one optional record. */
 #define OPTIONAL_MAX	65536
+/* The limit of all optional records of a stream, with headers and padding. */
+#define OPTIONAL_TOTAL	(1 << 20)
 
 enum fate {
 	TAKEN,
@@ -40,5 +42,9 @@ struct mutate {
 
 void mutate_all(struct mutate *m);
 struct stream mutate_copy(const struct stream *from);
+/* Return records without payload, @len bytes in all, that a receiver must skip. */
+struct stream mutate_empty_records(size_t len);
+/* Set the checksum in the END record, the last of @s. */
+void mutate_fix_checksum(struct stream *s);
 
 #endif /* NVMEVF_TEST_MUTATE_H */
