@@ -36,14 +36,16 @@ struct nvmevf_ctrl {
  * @suspend: Stop the VF: it fetches no command, and those it had fetched have
  *	completed.
  * @resume: Let a suspended VF run.
+ * @undo_suspend: Let a VF run, which may be suspended or not. The caller logs an
+ *	error.
  * @save: Read the controller state of a suspended VF, which disables it. The
  *	buffer is page aligned and has room for whole dwords.
  * @load: Write a controller state to a suspended VF. The buffer is as for @save.
  * @max_size: Return the largest controller state that @save and @load can move
  *	on this host, in bytes.
  *
- * All but @supported return 0 or a negative errno, with one line in the log for
- * each command that failed. Context: process context, no lock that a reset of
+ * All but @supported return 0 or a negative errno. All but @undo_suspend write one
+ * line to the log for each command that failed. Context: process context, no lock that a reset of
  * the VF takes; they sleep until the command has ended, see nvme_submit_vf_cmd().
  */
 struct nvmevf_cmd_set {
@@ -52,6 +54,7 @@ struct nvmevf_cmd_set {
 	int (*query_size)(struct nvmevf_ctrl *ctrl, u32 *size);
 	int (*suspend)(struct nvmevf_ctrl *ctrl);
 	int (*resume)(struct nvmevf_ctrl *ctrl);
+	int (*undo_suspend)(struct nvmevf_ctrl *ctrl);
 	int (*save)(struct nvmevf_ctrl *ctrl, void *buf, u32 size);
 	int (*load)(struct nvmevf_ctrl *ctrl, void *buf, u32 size);
 	int (*max_size)(struct nvmevf_ctrl *ctrl, u32 *size);

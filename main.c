@@ -173,12 +173,14 @@ static int nvmevf_suspend(struct nvmevf_device *nvmevf)
 		return 0;
 
 	/*
-	 * The reset leads to RUNNING. If the controller suspended the VF after the
-	 * reset, or during it, the VF must be resumed.
+	 * The reset leads to RUNNING. If the controller suspended the VF before the
+	 * reset took effect, the VF runs. Otherwise the VF must be resumed.
 	 */
-	if (ctrl->set->resume(ctrl)) {
+	ret = ctrl->set->undo_suspend(ctrl);
+	if (ret) {
 		pci_err(ctrl->vf,
-			"VF may be suspended: RESUME after a reset failed, reset the VF again\n");
+			"VF may be suspended: RESUME after a reset failed (%pe), reset the VF again\n",
+			ERR_PTR(ret));
 		spin_lock(&nvmevf->reset_lock);
 		nvmevf->stuck = true;
 		spin_unlock(&nvmevf->reset_lock);

@@ -142,7 +142,7 @@ TEST_F(vf_event, reset)
 		if (p->command == COMMAND_SUSPEND)
 			EXPECT_EQ(-EAGAIN, ret);
 		if (p->command == COMMAND_RESUME || p->command == COMMAND_LOAD)
-			EXPECT_EQ(-EIO, ret);
+			EXPECT_EQ(-EPROTO, ret);
 		/* A data_fd whose transition was in progress at the reset fails, too. */
 		if (at.fd >= 0)
 			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
@@ -152,6 +152,71 @@ TEST_F(vf_event, reset)
 		restart_and_save(n);
 		if (_metadata->exit_code == KSFT_FAIL) {
 			TH_LOG("at %s, reset method %zu", p->name,
+			       i % ARRAY_SIZE(resets));
+			return;
+		}
+	}
+}
+
+struct transition {
+	struct vf	*vf;
+	unsigned int	next;
+	int		ret;
+};
+
+static void *run_transition(void *arg)
+{
+	struct transition *t = arg;
+
+	t->ret = vf_set_state(t->vf, t->next, NULL);
+	return NULL;
+}
+
+/*
+ * The controller carries out SUSPEND, and a reset ends the suspension before the
+ * command completes. The controller must refuse the RESUME that undoes SUSPEND,
+ * because the VF runs. That is no failure.
+ */
+TEST_F(vf_event, reset_after_suspend)
+{
+	static const unsigned int arcs[][2] = {
+		{ VFIO_DEVICE_STATE_RUNNING, VFIO_DEVICE_STATE_RUNNING_P2P },
+		{ VFIO_DEVICE_STATE_PRE_COPY, VFIO_DEVICE_STATE_PRE_COPY_P2P },
+	};
+	struct transition t = { &self->vf };
+	pthread_t thread;
+	unsigned int i;
+	char *events;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(arcs) * ARRAY_SIZE(resets); i++) {
+		io_submit_all(&self->n, 3);
+		ASSERT_EQ(0, vf_set_state(&self->vf, arcs[i / ARRAY_SIZE(resets)][0],
+					  &fd));
+		t.next = arcs[i / ARRAY_SIZE(resets)][1];
+		ASSERT_TRUE(fault_set(self->bdf, COMMAND_SUSPEND, FAULT_LATE,
+				      1000 * PATIENCE));
+		trace_clear();
+		log_open();
+		ASSERT_EQ(0, pthread_create(&thread, NULL, run_transition, &t));
+		point_await_commands(COMMAND_SUSPEND, 1);
+		resets[i % ARRAY_SIZE(resets)](&self->vf);
+		vf_reset_done(&self->vf);
+		ASSERT_TRUE(fault_set(self->bdf, COMMAND_SUSPEND, FAULT_NONE, 0));
+		await_thread(thread, "SUSPEND", BOUND);
+
+		EXPECT_EQ(-EAGAIN, t.ret);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		EXPECT_FALSE(log_has("RESUME"));
+		/* Command Sequence Error: SUSPEND was carried out before the reset. */
+		events = trace_read();
+		EXPECT_NE(NULL, strstr(events, "error=-71 status=0x400c"));
+		free(events);
+		close(fd);
+		restart_and_save(&self->n);
+		if (_metadata->exit_code == KSFT_FAIL) {
+			TH_LOG("from state %u, reset method %zu",
+			       arcs[i / ARRAY_SIZE(resets)][0],
 			       i % ARRAY_SIZE(resets));
 			return;
 		}

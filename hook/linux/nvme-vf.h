@@ -103,6 +103,7 @@ struct nvme_vf_result {
  * For an error status of the controller, which is in @result, it returns:
  * * -EOPNOTSUPP: Invalid Command Opcode
  * * -EINVAL: Invalid Field in Command
+ * * -EPROTO: Command Sequence Error; -EPROTO has no other cause
  * * -EIO: any other status
  */
 int nvme_submit_vf_cmd(struct pci_dev *vf, const struct nvme_command *cmd,
