@@ -110,9 +110,14 @@ int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl,
 				  list, sizeof(*list), NULL);
 }
 
-static bool nvmevf_cmds_supported(const struct nvme_id_ctrl *id)
+/* Other vendors may use byte 3072 for anything, so it is not enough. */
+static int nvmevf_cmds_check(struct nvmevf_ctrl *ctrl,
+			     const struct nvme_id_ctrl *id)
 {
-	return id->vs[0] == NVME_VF_MIGRATION_SUPPORTED;
+	if (id->vs[0] != NVME_VF_MIGRATION_SUPPORTED)
+		return -EOPNOTSUPP;
+
+	return nvme_vf_check_migration(ctrl->vf);
 }
 
 /* The state must fit one command, because SAVE_DATA and LOAD_DATA have no offset. */
@@ -201,7 +206,7 @@ static int nvmevf_cmds_load(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
 
 const struct nvmevf_cmd_set nvmevf_cmds_vendor = {
 	.name = "vendor",
-	.supported = nvmevf_cmds_supported,
+	.check = nvmevf_cmds_check,
 	.query_size = nvmevf_cmds_query_size,
 	.suspend = nvmevf_cmds_suspend,
 	.resume = nvmevf_cmds_resume,

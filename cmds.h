@@ -29,8 +29,9 @@ struct nvmevf_ctrl {
 /**
  * struct nvmevf_cmd_set - commands that migrate a VF
  * @name: for messages
- * @supported: Tell from Identify Controller of the PF if the controller has the
- *	commands.
+ * @check: Return 0 if the controller has the commands, -EOPNOTSUPP if not, or an
+ *	errno of nvme_vf_check_migration(). @id is Identify Controller of the PF. No
+ *	command is sent.
  * @query_size: Return the bytes of controller state of a VF, running or
  *	suspended: never 0, never more than @max_size.
  * @suspend: Stop the VF: it fetches no command, and those it had fetched have
@@ -44,13 +45,13 @@ struct nvmevf_ctrl {
  * @max_size: Return the largest controller state that @save and @load can move
  *	on this host, in bytes.
  *
- * All but @supported return 0 or a negative errno. All but @undo_suspend write one
- * line to the log for each command that failed. Context: process context, no lock that a reset of
+ * All return 0 or a negative errno. All but @undo_suspend write one line to the log
+ * for each command that failed. Context: process context, no lock that a reset of
  * the VF takes; they sleep until the command has ended, see nvme_submit_vf_cmd().
  */
 struct nvmevf_cmd_set {
 	const char *name;
-	bool (*supported)(const struct nvme_id_ctrl *id);
+	int (*check)(struct nvmevf_ctrl *ctrl, const struct nvme_id_ctrl *id);
 	int (*query_size)(struct nvmevf_ctrl *ctrl, u32 *size);
 	int (*suspend)(struct nvmevf_ctrl *ctrl);
 	int (*resume)(struct nvmevf_ctrl *ctrl);

@@ -193,6 +193,23 @@ static void nvmevf_cmds_kunit_identify_secondary(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, seen->len, 4096);
 }
 
+/* Byte 3072 must be 1. Then the hook is asked, which fails without a PF. */
+static void nvmevf_cmds_kunit_check(struct kunit *test)
+{
+	struct nvmevf_cmds_kunit *seen = test->priv;
+	struct nvme_id_ctrl *id;
+	unsigned int byte;
+
+	id = kunit_kzalloc(test, sizeof(*id), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, id);
+	for (byte = 0; byte <= U8_MAX; byte++) {
+		((u8 *)id)[3072] = byte;
+		KUNIT_EXPECT_EQ(test, byte == 1 ? -EINVAL : -EOPNOTSUPP,
+				nvmevf_cmds_vendor.check(&seen->ctrl, id));
+	}
+	KUNIT_EXPECT_EQ(test, seen->sent, 0);
+}
+
 static struct kunit_case nvmevf_cmds_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_cmds_kunit_query_data_size),
 	KUNIT_CASE(nvmevf_cmds_kunit_suspend),
@@ -203,6 +220,7 @@ static struct kunit_case nvmevf_cmds_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_cmds_kunit_odd_sizes),
 	KUNIT_CASE(nvmevf_cmds_kunit_identify),
 	KUNIT_CASE(nvmevf_cmds_kunit_identify_secondary),
+	KUNIT_CASE(nvmevf_cmds_kunit_check),
 	{ }
 };
 
