@@ -378,6 +378,52 @@ TEST_F(vf_event, kill)
 	}
 }
 
+static void call_get_state(struct vf *vf)
+{
+	vf_get_state(vf);
+}
+
+static void call_set_state(struct vf *vf)
+{
+	vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
+}
+
+static void call_data_size(struct vf *vf)
+{
+	vf_mig_data_size(vf);
+}
+
+/* A process can be killed while it waits for the command of another thread. */
+TEST_F(vf_event, kill_while_waiting)
+{
+	static void (*const calls[])(struct vf *vf) = {
+		call_get_state, call_set_state, call_data_size,
+	};
+	const struct point *p = points;
+	unsigned int i;
+	struct at at;
+	pid_t pid;
+
+	while (p->command != COMMAND_SUSPEND)
+		p++;
+	point_reach(&at, p, &self->vf, &self->good);
+	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		pid = must(fork());
+		if (!pid) {
+			calls[i](&self->vf);
+			_exit(0);
+		}
+		await_sleep(pid, SYS_ioctl, self->vf.fd);
+		kill(pid, SIGKILL);
+		await_killed(pid, "a wait for SUSPEND");
+	}
+	point_answer(&at);
+	EXPECT_EQ(0, point_finish(&at, BOUND));
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(&self->vf));
+	EXPECT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	io_check(&self->n);
+}
+
 #define DRIVER		"/sys/bus/pci/drivers/nvme-vfio-pci/"
 
 static void *unbind_driver(void *arg)
