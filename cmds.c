@@ -21,29 +21,39 @@ union nvmevf_cmd {
 	struct nvme_vf_command vf;
 };
 
+/* Send one command; trace and count its end, without a line in the log. */
+static int nvmevf_cmds_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
+			    const union nvmevf_cmd *cmd, void *buf,
+			    unsigned int len, struct nvme_vf_result *res)
+{
+	u8 opcode = cmd->nvme.common.opcode;
+	ktime_t began;
+	u64 took_ns;
+	int ret;
+
+	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_send, ctrl, verb, cmd, buf, len,
+				   res);
+
+	trace_nvmevf_command_begin(ctrl->vf, verb, opcode, len);
+	began = ktime_get();
+	ret = nvme_submit_vf_cmd(ctrl->vf, &cmd->nvme, buf, len, res);
+	took_ns = ktime_to_ns(ktime_sub(ktime_get(), began));
+	trace_nvmevf_command(ctrl->vf, verb, opcode, len, ret, res->status,
+			     took_ns);
+	nvmevf_stats_command(&ctrl->stats, verb, opcode, ret, res->status,
+			     took_ns);
+	return ret;
+}
+
 /* Send one command; log, trace and count its end. @result may be NULL. */
 static int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 			      const char *name, const union nvmevf_cmd *cmd,
 			      void *buf, unsigned int len, u64 *result)
 {
-	u8 opcode = cmd->nvme.common.opcode;
 	struct nvme_vf_result res;
-	ktime_t began;
-	u64 took_ns;
 	int ret;
 
-	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_submit, ctrl, verb, name, cmd,
-				   buf, len, result);
-
-	trace_nvmevf_command_begin(ctrl->vf, verb, opcode, len);
-	began = ktime_get();
-	ret = nvme_submit_vf_cmd(ctrl->vf, &cmd->nvme, buf, len, &res);
-	took_ns = ktime_to_ns(ktime_sub(ktime_get(), began));
-	trace_nvmevf_command(ctrl->vf, verb, opcode, len, ret, res.status,
-			     took_ns);
-	nvmevf_stats_command(&ctrl->stats, verb, opcode, ret, res.status,
-			     took_ns);
-
+	ret = nvmevf_cmds_send(ctrl, verb, cmd, buf, len, &res);
 	if (ret && res.status)
 		nvmevf_ctrl_err(ctrl, "%s failed: NVMe status %#x (%pe)\n",
 				name, res.status, ERR_PTR(ret));
@@ -98,9 +108,14 @@ int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl,
 				  list, sizeof(*list), NULL);
 }
 
-static bool nvmevf_cmds_supported(const struct nvme_id_ctrl *id)
+/* Other vendors may use byte 3072 for anything, so it is not enough. */
+static int nvmevf_cmds_check(struct nvmevf_ctrl *ctrl,
+			     const struct nvme_id_ctrl *id)
 {
-	return id->vs[0] == NVME_VF_MIGRATION_SUPPORTED;
+	if (id->vs[0] != NVME_VF_MIGRATION_SUPPORTED)
+		return -EOPNOTSUPP;
+
+	return nvme_vf_check_migration(ctrl->vf);
 }
 
 /* The state must fit one command, because SAVE_DATA and LOAD_DATA have no offset. */
@@ -157,6 +172,17 @@ static int nvmevf_cmds_resume(struct nvmevf_ctrl *ctrl)
 				  NULL, 0, NULL);
 }
 
+static int nvmevf_cmds_undo_suspend(struct nvmevf_ctrl *ctrl)
+{
+	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_resume };
+	struct nvme_vf_result res;
+	int ret;
+
+	ret = nvmevf_cmds_send(ctrl, NVMEVF_VERB_RESUME, &cmd, NULL, 0, &res);
+	/* Command Sequence Error: the VF is not suspended. */
+	return ret == -EPROTO ? 0 : ret;
+}
+
 static int nvmevf_cmds_save(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
 {
 	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_save_data };
@@ -178,10 +204,11 @@ static int nvmevf_cmds_load(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
 
 const struct nvmevf_cmd_set nvmevf_cmds_vendor = {
 	.name = "vendor",
-	.supported = nvmevf_cmds_supported,
+	.check = nvmevf_cmds_check,
 	.query_size = nvmevf_cmds_query_size,
 	.suspend = nvmevf_cmds_suspend,
 	.resume = nvmevf_cmds_resume,
+	.undo_suspend = nvmevf_cmds_undo_suspend,
 	.save = nvmevf_cmds_save,
 	.load = nvmevf_cmds_load,
 	.max_size = nvmevf_cmds_max_size,

@@ -43,29 +43,33 @@ do {									\
 /**
  * struct nvmevf_cmd_set - commands that migrate a VF
  * @name: for messages
- * @supported: Tell from Identify Controller of the PF if the controller has the
- *	commands.
+ * @check: Return 0 if the controller has the commands, -EOPNOTSUPP if not, or an
+ *	errno of nvme_vf_check_migration(). @id is Identify Controller of the PF. No
+ *	command is sent.
  * @query_size: Return the bytes of controller state of a VF, running or
  *	suspended: never 0, never more than @max_size.
  * @suspend: Stop the VF: it fetches no command, and those it had fetched have
  *	completed.
  * @resume: Let a suspended VF run.
+ * @undo_suspend: Let a VF run, which may be suspended or not. The caller logs an
+ *	error.
  * @save: Read the controller state of a suspended VF, which disables it. The
  *	buffer is page aligned and has room for whole dwords.
  * @load: Write a controller state to a suspended VF. The buffer is as for @save.
  * @max_size: Return the largest controller state that @save and @load can move
  *	on this host, in bytes.
  *
- * All but @supported return 0 or a negative errno, with one line in the log for
- * each command that failed. Context: process context, no lock that a reset of
+ * All return 0 or a negative errno. All but @undo_suspend write one line to the log
+ * for each command that failed. Context: process context, no lock that a reset of
  * the VF takes; they sleep until the command has ended, see nvme_submit_vf_cmd().
  */
 struct nvmevf_cmd_set {
 	const char *name;
-	bool (*supported)(const struct nvme_id_ctrl *id);
+	int (*check)(struct nvmevf_ctrl *ctrl, const struct nvme_id_ctrl *id);
 	int (*query_size)(struct nvmevf_ctrl *ctrl, u32 *size);
 	int (*suspend)(struct nvmevf_ctrl *ctrl);
 	int (*resume)(struct nvmevf_ctrl *ctrl);
+	int (*undo_suspend)(struct nvmevf_ctrl *ctrl);
 	int (*save)(struct nvmevf_ctrl *ctrl, void *buf, u32 size);
 	int (*load)(struct nvmevf_ctrl *ctrl, void *buf, u32 size);
 	int (*max_size)(struct nvmevf_ctrl *ctrl, u32 *size);

@@ -60,7 +60,7 @@ static int nvmevf_ctrl_identify(struct nvmevf_ctrl *ctrl,
 	if (ret)
 		return ret;
 
-	return set->supported(id) ? 0 : -EOPNOTSUPP;
+	return set->check(ctrl, id);
 }
 
 /**

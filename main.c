@@ -122,12 +122,10 @@ static void nvmevf_end_migration(struct nvmevf_device *nvmevf,
 	nvmevf->mig_state = mig_state;
 }
 
-/* Lock the migration state, and apply a reset that has ended. */
-static void nvmevf_mig_lock(struct nvmevf_device *nvmevf)
+/* Apply a reset that has ended. */
+static void nvmevf_apply_reset(struct nvmevf_device *nvmevf)
 {
 	bool reset, stuck;
-
-	mutex_lock(&nvmevf->state_mutex);
 
 	spin_lock(&nvmevf->reset_lock);
 	reset = nvmevf->reset;
@@ -141,6 +139,27 @@ static void nvmevf_mig_lock(struct nvmevf_device *nvmevf)
 		nvmevf->mig_state);
 	nvmevf_end_migration(nvmevf, stuck ? VFIO_DEVICE_STATE_ERROR :
 					     VFIO_DEVICE_STATE_RUNNING);
+}
+
+/* Lock the migration state, and apply a reset that has ended. */
+static void nvmevf_mig_lock(struct nvmevf_device *nvmevf)
+{
+	mutex_lock(&nvmevf->state_mutex);
+	nvmevf_apply_reset(nvmevf);
+}
+
+/*
+ * The holder of the lock may wait minutes for a command. A caller that is killed
+ * meanwhile must end, and the kernel must not report a hung task.
+ */
+static int nvmevf_mig_lock_killable(struct nvmevf_device *nvmevf)
+{
+	int ret;
+
+	ret = mutex_lock_killable(&nvmevf->state_mutex);
+	if (!ret)
+		nvmevf_apply_reset(nvmevf);
+	return ret;
 }
 
 static void nvmevf_mig_unlock(struct nvmevf_device *nvmevf)
@@ -173,12 +192,14 @@ static int nvmevf_suspend(struct nvmevf_device *nvmevf)
 		return 0;
 
 	/*
-	 * The reset leads to RUNNING. If the controller suspended the VF after the
-	 * reset, or during it, the VF must be resumed.
+	 * The reset leads to RUNNING. If the controller suspended the VF before the
+	 * reset took effect, the VF runs. Otherwise the VF must be resumed.
 	 */
-	if (ctrl->set->resume(ctrl)) {
+	ret = ctrl->set->undo_suspend(ctrl);
+	if (ret) {
 		pci_err(ctrl->vf,
-			"VF may be suspended: RESUME after a reset failed, reset the VF again\n");
+			"VF may be suspended: RESUME after a reset failed (%pe), reset the VF again\n",
+			ERR_PTR(ret));
 		spin_lock(&nvmevf->reset_lock);
 		nvmevf->stuck = true;
 		spin_unlock(&nvmevf->reset_lock);
@@ -403,9 +424,12 @@ static struct file *nvmevf_set_state(struct vfio_device *core_vdev,
 	enum vfio_device_mig_state next;
 	struct file *filp = NULL;
 	ktime_t began;
-	int ret = 0;
+	int ret;
 
-	nvmevf_mig_lock(nvmevf);
+	ret = nvmevf_mig_lock_killable(nvmevf);
+	if (ret)
+		return ERR_PTR(ret);
+
 	while (nvmevf->mig_state != new_state) {
 		/* Only a reset leads out of ERROR. The core warns of attempts. */
 		if (nvmevf->mig_state == VFIO_DEVICE_STATE_ERROR) {
@@ -449,8 +473,12 @@ static int nvmevf_get_state(struct vfio_device *core_vdev,
 			    enum vfio_device_mig_state *state)
 {
 	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+	int ret;
 
-	nvmevf_mig_lock(nvmevf);
+	ret = nvmevf_mig_lock_killable(nvmevf);
+	if (ret)
+		return ret;
+
 	*state = nvmevf->mig_state;
 	nvmevf_mig_unlock(nvmevf);
 	return 0;
@@ -460,10 +488,13 @@ static int nvmevf_get_data_size(struct vfio_device *core_vdev,
 				unsigned long *stop_copy_length)
 {
 	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
-	int ret = 0;
 	u32 size;
+	int ret;
 
-	nvmevf_mig_lock(nvmevf);
+	ret = nvmevf_mig_lock_killable(nvmevf);
+	if (ret)
+		return ret;
+
 	/* SAVE_DATA has disabled the VF, or is about to: the stream has the size. */
 	if (nvmevf->mig_state == VFIO_DEVICE_STATE_STOP_COPY)
 		size = nvmevf_save_state_size(nvmevf->saving);

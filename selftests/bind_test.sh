@@ -61,18 +61,35 @@ bind_by_driverctl() {
 		driverctl --nosave unset-override "$vf" && ! is_bound "$vf"
 }
 
+# migrates: test whether the PF says that its VFs can migrate, in byte 3072 of Identify
+# Controller and in the Commands Supported and Effects log
+migrates() {
+	local controller opcode byte
+
+	controller=/dev/$(basename "$pf"/nvme/nvme*)
+	byte=$(nvme id-ctrl --raw-binary "$controller" | od -An -tu1 -j3072 -N1)
+	ktap_print_msg "byte 3072 of Identify Controller: $byte"
+	[ "${byte:-0}" -eq 1 ] || return
+	for opcode in 0xc4 0xc8 0xcc 0xd2 0xd5; do
+		byte=$(nvme get-log "$controller" --log-id=5 --log-len=4096 --raw-binary |
+			od -An -tu1 -j$((4 * opcode)) -N1)
+		[ $((${byte:-0} & 1)) -eq 1 ] || {
+			ktap_print_msg "the log does not list command $opcode"
+			return 1
+		}
+	done
+}
+
 # One line of the log gives the reason if there is no migration.
 log_gives_reason() {
-	local byte lines expected=1
+	local lines expected=1
 
-	byte=$(nvme id-ctrl --raw-binary "/dev/$(basename "$pf"/nvme/nvme*)" |
-		od -An -tu1 -j3072 -N1) || return
-	[ "$byte" -ne 1 ] || expected=0
+	! migrates || expected=0
 	echo "selftest of $driver" > /dev/kmsg
 	override "$vf" $driver && probe "$vf" && is_bound "$vf" || return
 	lines=$(dmesg | sed -n "/selftest of $driver/h;//!H;\${x;p}" |
 		grep -c "$driver $vf: migration off: ")
-	ktap_print_msg "byte 3072 of Identify: $byte; lines with a reason: $lines, expected $expected"
+	ktap_print_msg "lines with a reason: $lines, expected $expected"
 	unbind_vf "$vf" && override "$vf" "" && [ "$lines" -eq $expected ]
 }
 

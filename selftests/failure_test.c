@@ -197,6 +197,8 @@ static int errno_of(const struct transition *transition, __u16 status)
 		return -EOPNOTSUPP;
 	case 0x002:
 		return -EINVAL;
+	case 0x00c:
+		return -EPROTO;
 	case 0x370:	/* Host Pathing Error */
 		/* -EAGAIN would tell users of the data_fd to poll(). */
 		return transition->command == COMMAND_SAVE ||
@@ -228,7 +230,8 @@ static void fail_once(struct __test_metadata *_metadata, struct nvme *n,
 TEST_F(failure, command_status)
 {
 	static const __u16 statuses[] = {
-		0x001, 0x002, 0x006, 0x120, 0x191, 0x1c0, 0x281, 0x370, 0x7ff,
+		0x001, 0x002, 0x006, 0x00c, 0x120, 0x191, 0x1c0, 0x281, 0x370,
+		0x7ff,
 		/* Do Not Retry; More; Command Retry Delay */
 		0x4002, 0x6006, 0x1821,
 	};

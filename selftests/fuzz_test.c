@@ -322,7 +322,8 @@ static void step_read(struct model *v)
 	if (d->phase == SAVING)
 		d->phase = SAVED;
 	if (d->unsure) {
-		if (ret == -ECANCELED || ret == -EIO || ret == -ENODEV)
+		if (ret == -ECANCELED || ret == -EIO || ret == -EPROTO ||
+		    ret == -ENODEV)
 			d->error = ret;
 		d->unsure = false;
 	}
@@ -565,6 +566,7 @@ static void step_fault(struct model *v)
 		{ 0x001, -EOPNOTSUPP },		/* Invalid Command Opcode */
 		{ 0x002, -EINVAL },		/* Invalid Field */
 		{ 0x006, -EIO },		/* Internal Error */
+		{ 0x00c, -EPROTO },		/* Command Sequence Error */
 		{ 0x7c0, -EIO },		/* vendor specific */
 	};
 	static const struct {

@@ -367,7 +367,7 @@ static int step_signal(struct worker *w, struct shared *s)
 
 static const int state_errors[] = {
 	-EINVAL, -EIO, -EOPNOTSUPP, -EAGAIN, -ECANCELED, -ENODEV, -E2BIG,
-	-EFBIG, -EBADMSG, 0
+	-EFBIG, -EBADMSG, -EPROTO, 0
 };
 
 static const int size_errors[] = {
@@ -376,17 +376,17 @@ static const int size_errors[] = {
 
 static const int read_errors[] = {
 	-EINVAL, -EIO, -EOPNOTSUPP, -EAGAIN, -ECANCELED, -ENODEV, -EBADF,
-	-ENOMSG, 0
+	-ENOMSG, -EPROTO, 0
 };
 
 static const int write_errors[] = {
 	-EINVAL, -EIO, -EOPNOTSUPP, -ECANCELED, -ENODEV, -EBADF, -EFBIG,
-	-EBADMSG, 0
+	-EBADMSG, -EPROTO, 0
 };
 
 static const int bar_errors[] = {
 	-EINVAL, -EIO, -EOPNOTSUPP, -EAGAIN, -ECANCELED, -ENODEV, -EBADF,
-	-ENOMSG, -EFBIG, -EBADMSG, -EFAULT, 0
+	-ENOMSG, -EFBIG, -EBADMSG, -EFAULT, -EPROTO, 0
 };
 
 static const int poll_errors[] = { -EINTR, 0 };

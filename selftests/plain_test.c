@@ -3,10 +3,14 @@
  * Test a VF without migration, with firmware that supports migration and without.
  * The test also validates the NVMe driver of the selftests.
  */
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "kselftest_harness.h"
 #include "lib/guest.h"
 #include "lib/io.h"
 #include "lib/nvme.h"
+#include "lib/sysfs.h"
 #include "lib/vf.h"
 
 FIXTURE(plain)
@@ -39,6 +43,40 @@ FIXTURE_TEARDOWN(plain)
 	vf_close(&self->vf);
 }
 
+#define TRACING		"/sys/kernel/tracing/"
+#define INSTANCE	TRACING "instances/plain_test/"
+#define SETUP_CMD	"events/nvme/nvme_setup_cmd/"
+
+/* Record vendor specific admin commands; return false if the kernel cannot. */
+static bool vendor_commands_record(void)
+{
+	if (access(TRACING SETUP_CMD, F_OK))
+		return false;
+	must(mkdir(INSTANCE, 0700));
+	if (sysfs_write(INSTANCE SETUP_CMD "filter", "qid == 0 && opcode >= 0xc0") ||
+	    sysfs_write(INSTANCE SETUP_CMD "enable", "1"))
+		die("enabling the event nvme_setup_cmd failed");
+	return true;
+}
+
+/* Return how many commands were recorded. */
+static unsigned int vendor_commands_count(void)
+{
+	unsigned int count = 0;
+	char line[512];
+	FILE *file;
+
+	file = fopen(INSTANCE "trace", "r");
+	if (!file)
+		die("%strace: %s", INSTANCE, strerror(errno));
+	while (fgets(line, sizeof(line), file))
+		count += *line != '#';
+	fclose(file);
+	sysfs_write(INSTANCE SETUP_CMD "enable", "0");
+	must(rmdir(INSTANCE));
+	return count;
+}
+
 TEST_F(plain, migration_feature)
 {
 	__u32 flags = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P;
@@ -47,9 +85,17 @@ TEST_F(plain, migration_feature)
 	if (getenv("NVMEVF_DRIVER"))
 		SKIP(return, "NVMEVF_DRIVER selects a driver without migration");
 	if (!vf_firmware_migrates(self->vf.bdf)) {
+		bool recording = vendor_commands_record();
+
 		EXPECT_EQ(-ENOTTY, ret);
 		EXPECT_EQ(-ENOTTY, vf_get_state(&self->vf));
 		EXPECT_EQ(-ENOTTY, vf_mig_data_size(&self->vf));
+		EXPECT_EQ(-ENOTTY, vf_set_state(&self->vf,
+						VFIO_DEVICE_STATE_RUNNING_P2P,
+						NULL));
+		/* The opcodes may mean anything to this PF. */
+		if (recording)
+			EXPECT_EQ(0, vendor_commands_count());
 	} else {
 		EXPECT_LE(0, ret);
 		EXPECT_EQ(flags, ret & flags);

@@ -142,7 +142,7 @@ TEST_F(vf_event, reset)
 		if (p->command == COMMAND_SUSPEND)
 			EXPECT_EQ(-EAGAIN, ret);
 		if (p->command == COMMAND_RESUME || p->command == COMMAND_LOAD)
-			EXPECT_EQ(-EIO, ret);
+			EXPECT_EQ(-EPROTO, ret);
 		/* A data_fd whose transition was in progress at the reset fails, too. */
 		if (at.fd >= 0)
 			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
@@ -152,6 +152,71 @@ TEST_F(vf_event, reset)
 		restart_and_save(n);
 		if (_metadata->exit_code == KSFT_FAIL) {
 			TH_LOG("at %s, reset method %zu", p->name,
+			       i % ARRAY_SIZE(resets));
+			return;
+		}
+	}
+}
+
+struct transition {
+	struct vf	*vf;
+	unsigned int	next;
+	int		ret;
+};
+
+static void *run_transition(void *arg)
+{
+	struct transition *t = arg;
+
+	t->ret = vf_set_state(t->vf, t->next, NULL);
+	return NULL;
+}
+
+/*
+ * The controller carries out SUSPEND, and a reset ends the suspension before the
+ * command completes. The controller must refuse the RESUME that undoes SUSPEND,
+ * because the VF runs. That is no failure.
+ */
+TEST_F(vf_event, reset_after_suspend)
+{
+	static const unsigned int arcs[][2] = {
+		{ VFIO_DEVICE_STATE_RUNNING, VFIO_DEVICE_STATE_RUNNING_P2P },
+		{ VFIO_DEVICE_STATE_PRE_COPY, VFIO_DEVICE_STATE_PRE_COPY_P2P },
+	};
+	struct transition t = { &self->vf };
+	pthread_t thread;
+	unsigned int i;
+	char *events;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(arcs) * ARRAY_SIZE(resets); i++) {
+		io_submit_all(&self->n, 3);
+		ASSERT_EQ(0, vf_set_state(&self->vf, arcs[i / ARRAY_SIZE(resets)][0],
+					  &fd));
+		t.next = arcs[i / ARRAY_SIZE(resets)][1];
+		ASSERT_TRUE(fault_set(self->bdf, COMMAND_SUSPEND, FAULT_LATE,
+				      1000 * PATIENCE));
+		trace_clear();
+		log_open();
+		ASSERT_EQ(0, pthread_create(&thread, NULL, run_transition, &t));
+		point_await_commands(COMMAND_SUSPEND, 1);
+		resets[i % ARRAY_SIZE(resets)](&self->vf);
+		vf_reset_done(&self->vf);
+		ASSERT_TRUE(fault_set(self->bdf, COMMAND_SUSPEND, FAULT_NONE, 0));
+		await_thread(thread, "SUSPEND", BOUND);
+
+		EXPECT_EQ(-EAGAIN, t.ret);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		EXPECT_FALSE(log_has("RESUME"));
+		/* Command Sequence Error: SUSPEND was carried out before the reset. */
+		events = trace_read();
+		EXPECT_NE(NULL, strstr(events, "error=-71 status=0x400c"));
+		free(events);
+		close(fd);
+		restart_and_save(&self->n);
+		if (_metadata->exit_code == KSFT_FAIL) {
+			TH_LOG("from state %u, reset method %zu",
+			       arcs[i / ARRAY_SIZE(resets)][0],
 			       i % ARRAY_SIZE(resets));
 			return;
 		}
@@ -311,6 +376,52 @@ TEST_F(vf_event, kill)
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		restart_and_save(&self->n);
 	}
+}
+
+static void call_get_state(struct vf *vf)
+{
+	vf_get_state(vf);
+}
+
+static void call_set_state(struct vf *vf)
+{
+	vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL);
+}
+
+static void call_data_size(struct vf *vf)
+{
+	vf_mig_data_size(vf);
+}
+
+/* A process can be killed while it waits for the command of another thread. */
+TEST_F(vf_event, kill_while_waiting)
+{
+	static void (*const calls[])(struct vf *vf) = {
+		call_get_state, call_set_state, call_data_size,
+	};
+	const struct point *p = points;
+	unsigned int i;
+	struct at at;
+	pid_t pid;
+
+	while (p->command != COMMAND_SUSPEND)
+		p++;
+	point_reach(&at, p, &self->vf, &self->good);
+	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		pid = must(fork());
+		if (!pid) {
+			calls[i](&self->vf);
+			_exit(0);
+		}
+		await_sleep(pid, SYS_ioctl, self->vf.fd);
+		kill(pid, SIGKILL);
+		await_killed(pid, "a wait for SUSPEND");
+	}
+	point_answer(&at);
+	EXPECT_EQ(0, point_finish(&at, BOUND));
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(&self->vf));
+	EXPECT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	io_check(&self->n);
 }
 
 #define DRIVER		"/sys/bus/pci/drivers/nvme-vfio-pci/"

@@ -10,14 +10,15 @@ struct nvmevf_cmds_kunit {
 	void			*buf;
 	unsigned int		len;
 	unsigned int		sent;
+	int			ret;
 	struct pci_dev		pdev;
 };
 
-/* Takes the place of nvmevf_cmds_submit(). */
-static int nvmevf_cmds_kunit_submit(struct nvmevf_ctrl *ctrl,
-				    enum nvmevf_verb verb, const char *name,
-				    const union nvmevf_cmd *cmd, void *buf,
-				    unsigned int len, u64 *result)
+/* Takes the place of nvmevf_cmds_send(). */
+static int nvmevf_cmds_kunit_send(struct nvmevf_ctrl *ctrl,
+				  enum nvmevf_verb verb,
+				  const union nvmevf_cmd *cmd, void *buf,
+				  unsigned int len, struct nvme_vf_result *res)
 {
 	struct kunit *test = kunit_get_current_test();
 	struct nvmevf_cmds_kunit *seen = test->priv;
@@ -28,9 +29,8 @@ static int nvmevf_cmds_kunit_submit(struct nvmevf_ctrl *ctrl,
 	seen->buf = buf;
 	seen->len = len;
 	seen->sent++;
-	if (result)
-		*result = 0x1234;
-	return 0;
+	*res = (struct nvme_vf_result){ .result = 0x1234 };
+	return seen->ret;
 }
 
 static int nvmevf_cmds_kunit_init(struct kunit *test)
@@ -46,8 +46,8 @@ static int nvmevf_cmds_kunit_init(struct kunit *test)
 	nvmevf_stats_init(&seen->ctrl.stats);
 	ratelimit_default_init(&seen->ctrl.messages);
 	test->priv = seen;
-	kunit_activate_static_stub(test, nvmevf_cmds_submit,
-				   nvmevf_cmds_kunit_submit);
+	kunit_activate_static_stub(test, nvmevf_cmds_send,
+				   nvmevf_cmds_kunit_send);
 	return 0;
 }
 
@@ -100,6 +100,29 @@ static void nvmevf_cmds_kunit_resume(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.resume(&seen->ctrl), 0);
 	nvmevf_cmds_kunit_expect(test, NVMEVF_VERB_RESUME, 0xcc,
 				 nvmevf_cmds_kunit_no_size, NULL, 0);
+}
+
+/* A VF that is not suspended needs no RESUME; each other error must remain. */
+static void nvmevf_cmds_kunit_undo_suspend(struct kunit *test)
+{
+	static const int errors[][2] = {
+		{ 0, 0 }, { -EPROTO, 0 }, { -EIO, -EIO }, { -EAGAIN, -EAGAIN },
+		{ -ECANCELED, -ECANCELED },
+	};
+	struct nvmevf_cmds_kunit *seen = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		seen->sent = 0;
+		seen->ret = errors[i][0];
+		KUNIT_EXPECT_EQ(test, errors[i][1],
+				nvmevf_cmds_vendor.undo_suspend(&seen->ctrl));
+		nvmevf_cmds_kunit_expect(test, NVMEVF_VERB_RESUME, 0xcc,
+					 nvmevf_cmds_kunit_no_size, NULL, 0);
+	}
+	KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.resume(&seen->ctrl), -ECANCELED);
+	seen->ret = -EPROTO;
+	KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.resume(&seen->ctrl), -EPROTO);
 }
 
 static void nvmevf_cmds_kunit_save_data(struct kunit *test)
@@ -171,15 +194,34 @@ static void nvmevf_cmds_kunit_identify_secondary(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, seen->len, 4096);
 }
 
+/* Byte 3072 must be 1. Then the hook is asked, which fails without a PF. */
+static void nvmevf_cmds_kunit_check(struct kunit *test)
+{
+	struct nvmevf_cmds_kunit *seen = test->priv;
+	struct nvme_id_ctrl *id;
+	unsigned int byte;
+
+	id = kunit_kzalloc(test, sizeof(*id), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, id);
+	for (byte = 0; byte <= U8_MAX; byte++) {
+		((u8 *)id)[3072] = byte;
+		KUNIT_EXPECT_EQ(test, byte == 1 ? -EINVAL : -EOPNOTSUPP,
+				nvmevf_cmds_vendor.check(&seen->ctrl, id));
+	}
+	KUNIT_EXPECT_EQ(test, seen->sent, 0);
+}
+
 static struct kunit_case nvmevf_cmds_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_cmds_kunit_query_data_size),
 	KUNIT_CASE(nvmevf_cmds_kunit_suspend),
 	KUNIT_CASE(nvmevf_cmds_kunit_resume),
+	KUNIT_CASE(nvmevf_cmds_kunit_undo_suspend),
 	KUNIT_CASE(nvmevf_cmds_kunit_save_data),
 	KUNIT_CASE(nvmevf_cmds_kunit_load_data),
 	KUNIT_CASE(nvmevf_cmds_kunit_odd_sizes),
 	KUNIT_CASE(nvmevf_cmds_kunit_identify),
 	KUNIT_CASE(nvmevf_cmds_kunit_identify_secondary),
+	KUNIT_CASE(nvmevf_cmds_kunit_check),
 	{ }
 };
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The vendor specific commands that migrate an NVMe virtual function (VF).
- * nvme_submit_vf_cmd() lets them through and writes the VF index.
+ * nvme_submit_vf_cmd() writes the VF index, and lets the commands through if the
+ * Commands Supported and Effects log of the PF lists all five as supported. It
+ * returns -EOPNOTSUPP otherwise, and sends nothing: on the controllers of other
+ * vendors the opcodes may mean anything.
  */
 #ifndef _LINUX_NVME_VF_LM_H
 #define _LINUX_NVME_VF_LM_H
@@ -10,6 +13,8 @@
 #include <linux/nvme.h>
 #include <linux/stddef.h>
 #include <linux/types.h>
+
+struct pci_dev;
 
 enum nvme_vf_opcode {
 	nvme_vf_query_data_size	= 0xc4,
@@ -57,5 +62,20 @@ static_assert(sizeof(struct nvme_vf_command) == sizeof(struct nvme_command));
 static_assert(offsetof(struct nvme_vf_command, dptr) == 24);
 static_assert(offsetof(struct nvme_vf_command, vf_index) == 40);
 static_assert(offsetof(struct nvme_vf_command, size) == 44);
+
+/**
+ * nvme_vf_check_migration() - Test if the log of the PF lists the commands
+ * @vf: the VF
+ *
+ * The log is the one that nvme read when the PF was initialized. The nvme of Linux
+ * 7.3 reads one log for all controllers of an NVM subsystem, from the first of them.
+ * Byte 3072 of Identify Controller is not tested.
+ *
+ * Context: Process context. May sleep, but sends no command.
+ *
+ * Return: 0; -EOPNOTSUPP if the log lacks at least one of the commands; -EINVAL if
+ * @vf is not a VF; -ENODEV if its PF is not bound to nvme.
+ */
+int nvme_vf_check_migration(struct pci_dev *vf);
 
 #endif /* _LINUX_NVME_VF_LM_H */

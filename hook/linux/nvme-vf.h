@@ -92,6 +92,8 @@ struct nvme_vf_result {
  * Return: 0, or a negative errno. The function itself returns:
  * * -EINVAL: @vf is not a VF, or the fields of @cmd, @buf or @len are not allowed
  * * -EPERM: the opcode is not let through
+ * * -EOPNOTSUPP: the PF does not list the command as supported; the command was not
+ *   sent, and @result has no status
  * * -EMSGSIZE: @len is more than one command can carry
  * * -ENODEV: the PF is not bound to nvme, or is dead or being removed
  * * -EAGAIN: the PF is being reset, or the caller was killed; the command was not
@@ -103,6 +105,7 @@ struct nvme_vf_result {
  * For an error status of the controller, which is in @result, it returns:
  * * -EOPNOTSUPP: Invalid Command Opcode
  * * -EINVAL: Invalid Field in Command
+ * * -EPROTO: Command Sequence Error; -EPROTO has no other cause
  * * -EIO: any other status
  */
 int nvme_submit_vf_cmd(struct pci_dev *vf, const struct nvme_command *cmd,

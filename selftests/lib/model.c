@@ -24,12 +24,12 @@ int model_command(struct model *v, enum model_command c)
 		return 0;
 	case RESUME:
 		if (!v->suspended)
-			return -EIO;
+			return -EPROTO;
 		v->suspended = false;
 		return 0;
 	case SAVE:
 	case LOAD:
-		return v->suspended ? 0 : -EIO;
+		return v->suspended ? 0 : -EPROTO;
 	default:
 		return 0;
 	}

@@ -43,19 +43,38 @@ bool vf_api_present(enum vf_api api)
 
 bool vf_firmware_migrates(const char *bdf)
 {
+	static const __u8 commands[] = {
+#define COMMAND(name, opcode)	(opcode),
+#include "../testbed/qemu/faults.def"
+	};
 	unsigned char id[4096] = {};
-	struct nvme_admin_cmd cmd = {
-		.opcode = 0x06,		/* Identify */
+	__u32 effects[1024] = {};
+	struct nvme_admin_cmd identify = {
+		.opcode = 0x06,
 		.cdw10 = 1,		/* Controller */
 		.addr = (uintptr_t)id,
 		.data_len = sizeof(id),
 	};
+	struct nvme_admin_cmd get_log = {
+		.opcode = 0x02,
+		.nsid = ~0U,
+		/* Commands Supported and Effects; dwords - 1 */
+		.cdw10 = 0x05 | (ARRAY_SIZE(effects) - 1) << 16,
+		.addr = (uintptr_t)effects,
+		.data_len = sizeof(effects),
+	};
+	unsigned int i;
 	struct pf pf;
 
 	pf_find(&pf, bdf);
-	if (pf_admin(&pf, &cmd))
+	if (pf_admin(&pf, &identify))
 		die("%s: Identify Controller of its PF failed", bdf);
-	return id[3072] == 1;
+	if (id[3072] != 1 || pf_admin(&pf, &get_log))
+		return false;
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!(effects[commands[i]] & 1))
+			return false;
+	return true;
 }
 
 const char *vf_skip_reason(unsigned int count, enum vf_api api, bool faults)

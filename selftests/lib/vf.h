@@ -43,7 +43,7 @@ struct vf {
  */
 const char *vf_bdf(unsigned int index);
 bool vf_api_present(enum vf_api api);
-/* Return what byte 3072 of the PF's Identify Controller says. */
+/* Return whether the PF says in Identify Controller and in its log that VFs migrate. */
 bool vf_firmware_migrates(const char *bdf);
 /*
  * Return why a test must be skipped that needs @count VFs that can migrate and, if
