@@ -175,9 +175,9 @@ static int nvmevf_suspend(struct nvmevf_device *nvmevf)
 
 	ret = nvme_vf_epoch(ctrl->vf, &nvmevf->epoch);
 	if (ret) {
-		dev_err_ratelimited(&ctrl->vf->dev,
-				    "SUSPEND failed: PF is not bound to nvme (%pe)\n",
-				    ERR_PTR(ret));
+		nvmevf_ctrl_err(ctrl,
+				"SUSPEND failed: PF is not bound to nvme (%pe)\n",
+				ERR_PTR(ret));
 		return ret;
 	}
 
