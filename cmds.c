@@ -203,7 +203,6 @@ static int nvmevf_cmds_load(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
 }
 
 const struct nvmevf_cmd_set nvmevf_cmds_vendor = {
-	.name = "vendor",
 	.check = nvmevf_cmds_check,
 	.query_size = nvmevf_cmds_query_size,
 	.suspend = nvmevf_cmds_suspend,

@@ -42,7 +42,6 @@ do {									\
 
 /**
  * struct nvmevf_cmd_set - commands that migrate a VF
- * @name: for messages
  * @check: Return 0 if the controller has the commands, -EOPNOTSUPP if not, or an
  *	errno of nvme_vf_check_migration(). @id is Identify Controller of the PF. No
  *	command is sent.
@@ -64,7 +63,6 @@ do {									\
  * the VF takes; they sleep until the command has ended, see nvme_submit_vf_cmd().
  */
 struct nvmevf_cmd_set {
-	const char *name;
 	int (*check)(struct nvmevf_ctrl *ctrl, const struct nvme_id_ctrl *id);
 	int (*query_size)(struct nvmevf_ctrl *ctrl, u32 *size);
 	int (*suspend)(struct nvmevf_ctrl *ctrl);
