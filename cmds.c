@@ -13,6 +13,7 @@
 #include <linux/wordpart.h>
 
 #include "cmds.h"
+#include "format.h"
 #include "names.h"
 #include "trace.h"
 
@@ -89,19 +90,24 @@ int nvmevf_cmds_identify_ctrl(struct nvmevf_ctrl *ctrl, struct nvme_id_ctrl *id)
 /**
  * nvmevf_cmds_identify_secondary() - Secondary Controller List of the PF
  * @ctrl: the VF's controller
- * @list: receives the first 127 secondary controllers
+ * @cntid: the lowest controller ID to list
+ * @list: receives up to 127 secondary controllers
  *
  * Context: Process context, sleeps until the command has ended.
  *
  * Return: 0 or a negative errno of nvme_submit_vf_cmd().
  */
-int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl,
+int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
 				   struct nvme_secondary_ctrl_list *list)
 {
 	const union nvmevf_cmd cmd = {
 		.nvme.identify.opcode = nvme_admin_identify,
 		.nvme.identify.cns = NVME_ID_CNS_SCNDRY_CTRL_LIST,
+		.nvme.identify.ctrlid = cpu_to_le16(cntid),
 	};
+
+	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_identify_secondary, ctrl, cntid,
+				   list);
 
 	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_IDENTIFY,
 				  "Identify Secondary Controller List", &cmd,
@@ -203,6 +209,7 @@ static int nvmevf_cmds_load(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
 }
 
 const struct nvmevf_cmd_set nvmevf_cmds_vendor = {
+	.id = NVMEVF_COMMAND_SET_VENDOR,
 	.check = nvmevf_cmds_check,
 	.query_size = nvmevf_cmds_query_size,
 	.suspend = nvmevf_cmds_suspend,

@@ -42,6 +42,7 @@ do {									\
 
 /**
  * struct nvmevf_cmd_set - commands that migrate a VF
+ * @id: enum nvmevf_command_set
  * @check: Return 0 if the controller has the commands, -EOPNOTSUPP if not, or an
  *	errno of nvme_vf_check_migration(). @id is Identify Controller of the PF. No
  *	command is sent.
@@ -63,6 +64,7 @@ do {									\
  * the VF takes; they sleep until the command has ended, see nvme_submit_vf_cmd().
  */
 struct nvmevf_cmd_set {
+	u16 id;
 	int (*check)(struct nvmevf_ctrl *ctrl, const struct nvme_id_ctrl *id);
 	int (*query_size)(struct nvmevf_ctrl *ctrl, u32 *size);
 	int (*suspend)(struct nvmevf_ctrl *ctrl);
@@ -77,7 +79,7 @@ extern const struct nvmevf_cmd_set nvmevf_cmds_vendor;
 
 int nvmevf_cmds_identify_ctrl(struct nvmevf_ctrl *ctrl,
 			      struct nvme_id_ctrl *id);
-int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl,
+int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
 				   struct nvme_secondary_ctrl_list *list);
 
 #endif /* NVMEVF_CMDS_H */

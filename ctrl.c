@@ -23,26 +23,38 @@ MODULE_PARM_DESC(allow_firmware_mismatch,
 /* Optional Admin Command Support: Virtualization Management, with its lists */
 #define NVMEVF_OACS_VIRT_MGMT	BIT(7)
 
-/* Get the queue pairs that are assigned to the VF, 0 if the list lacks it. */
-static int nvmevf_ctrl_queue_pairs(struct nvmevf_ctrl *ctrl, u16 *queue_pairs)
+/*
+ * Copy the entry of a VF from the Secondary Controller List. @entry remains if the list
+ * does not have the VF.
+ */
+static int nvmevf_ctrl_find_secondary(struct nvmevf_ctrl *ctrl, int vfn,
+				      struct nvme_secondary_ctrl *entry)
 {
 	struct nvme_secondary_ctrl_list *list;
-	unsigned int i;
+	unsigned int i, num, next = 0, first;
 	int ret;
 
 	list = kzalloc_obj(*list, GFP_KERNEL);
 	if (!list)
 		return -ENOMEM;
 
-	ret = nvmevf_cmds_identify_secondary(ctrl, list);
-	if (ret)
-		goto out_free;
+	/* The IDs ascend. The loop must end even if a controller repeats them. */
+	do {
+		first = next;
+		ret = nvmevf_cmds_identify_secondary(ctrl, first, list);
+		if (ret)
+			break;
 
-	*queue_pairs = 0;
-	for (i = 0; i < min(list->num, ARRAY_SIZE(list->entry)); i++) {
-		if (le16_to_cpu(list->entry[i].vfn) == pci_iov_vf_id(ctrl->vf) + 1)
-			*queue_pairs = le16_to_cpu(list->entry[i].nvq);
-	}
+		num = min(list->num, ARRAY_SIZE(list->entry));
+		for (i = 0; i < num; i++) {
+			if (le16_to_cpu(list->entry[i].vfn) == vfn) {
+				*entry = list->entry[i];
+				goto out_free;
+			}
+			next = le16_to_cpu(list->entry[i].scid) + 1;
+		}
+	} while (num == ARRAY_SIZE(list->entry) && next > first &&
+		 next <= U16_MAX);
 
 out_free:
 	kfree(list);
@@ -78,9 +90,11 @@ static int nvmevf_ctrl_identify(struct nvmevf_ctrl *ctrl,
 int nvmevf_ctrl_identity(struct nvmevf_ctrl *ctrl,
 			 struct nvmevf_identity *identity)
 {
+	struct nvme_secondary_ctrl secondary = {
+		.scid = cpu_to_le16(NVMEVF_CNTLID_UNKNOWN),
+	};
 	struct pci_dev *vf = ctrl->vf;
 	struct nvme_id_ctrl *id;
-	u16 queue_pairs = 0;
 	int ret;
 
 	id = kzalloc_obj(*id, GFP_KERNEL);
@@ -92,11 +106,13 @@ int nvmevf_ctrl_identity(struct nvmevf_ctrl *ctrl,
 		goto out_free;
 
 	if (le16_to_cpu(id->oacs) & NVMEVF_OACS_VIRT_MGMT) {
-		ret = nvmevf_ctrl_queue_pairs(ctrl, &queue_pairs);
+		ret = nvmevf_ctrl_find_secondary(ctrl, pci_iov_vf_id(vf) + 1,
+						 &secondary);
 		if (ret)
 			goto out_free;
 	}
 
+	/* The vendor specific commands have no state version and no UUID. */
 	*identity = (struct nvmevf_identity) {
 		.magic = cpu_to_le64(NVMEVF_STREAM_MAGIC),
 		.version = cpu_to_le16(NVMEVF_STREAM_VERSION),
@@ -105,7 +121,9 @@ int nvmevf_ctrl_identity(struct nvmevf_ctrl *ctrl,
 		.subsystem_vendor = cpu_to_le16(vf->subsystem_vendor),
 		.subsystem_device = cpu_to_le16(vf->subsystem_device),
 		.msix_vectors = cpu_to_le16(max(pci_msix_vec_count(vf), 0)),
-		.queue_pairs = cpu_to_le16(queue_pairs),
+		.command_set = cpu_to_le16(ctrl->set->id),
+		.queue_pairs = secondary.nvq,
+		.cntlid = secondary.scid,
 	};
 	memcpy(identity->model, id->mn, sizeof(identity->model));
 	memcpy(identity->firmware, id->fr, sizeof(identity->firmware));
@@ -163,6 +181,20 @@ int nvmevf_ctrl_accept(struct nvmevf_ctrl *ctrl,
 					  "stream version %u, expected %u",
 					  le16_to_cpu(source->version),
 					  le16_to_cpu(own->version));
+	if (source->command_set != own->command_set)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "source command set %u, expected %u",
+					  le16_to_cpu(source->command_set),
+					  le16_to_cpu(own->command_set));
+	if (source->state_version != own->state_version)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "source state version %u, expected %u",
+					  le16_to_cpu(source->state_version),
+					  le16_to_cpu(own->state_version));
+	if (memcmp(source->state_uuid, own->state_uuid, sizeof(own->state_uuid)))
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "source state UUID %pUb, expected %pUb",
+					  source->state_uuid, own->state_uuid);
 	if (source->vendor != own->vendor || source->device != own->device ||
 	    source->subsystem_vendor != own->subsystem_vendor ||
 	    source->subsystem_device != own->subsystem_device)

@@ -29,6 +29,15 @@ struct nvmevf_record {
 	__le64	length;		/* bytes of payload without padding */
 };
 
+/* The commands that saved the state; 0 is reserved. */
+enum nvmevf_command_set {
+	NVMEVF_COMMAND_SET_VENDOR	= 1,
+	NVMEVF_COMMAND_SET_STANDARD	= 2,
+};
+
+/* The controller ID if the PF does not report it */
+#define NVMEVF_CNTLID_UNKNOWN	0xffff
+
 struct nvmevf_identity {
 	__le64	magic;
 	__le16	version;
@@ -37,11 +46,15 @@ struct nvmevf_identity {
 	__le16	subsystem_vendor;
 	__le16	subsystem_device;
 	__le16	msix_vectors;
-	__le32	state_size;	/* estimate of the bytes in STATE */
+	__le16	command_set;	/* enum nvmevf_command_set */
+	__le16	queue_pairs;	/* 0: not known */
 	__u8	model[40];	/* MN and FR of the PF's Identify Controller */
 	__u8	firmware[8];
-	__le16	queue_pairs;	/* 0: not known */
-	__u8	rsvd[6];
+	__le64	state_size;	/* estimate of the bytes in STATE */
+	__le16	state_version;	/* of the standard; 0: vendor specific */
+	__le16	cntlid;		/* controller ID of the source VF */
+	__u8	rsvd[4];
+	__u8	state_uuid[16];	/* of the standard; 0: vendor specific */
 };
 
 struct nvmevf_end {

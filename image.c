@@ -23,7 +23,10 @@
 #include "image.h"
 
 static_assert(sizeof(struct nvmevf_record) == 16);
-static_assert(sizeof(struct nvmevf_identity) % NVMEVF_RECORD_ALIGN == 0);
+static_assert(sizeof(struct nvmevf_identity) == 104);
+static_assert(offsetof(struct nvmevf_identity, model) == 24);
+static_assert(offsetof(struct nvmevf_identity, state_size) == 72);
+static_assert(offsetof(struct nvmevf_identity, state_uuid) == 88);
 static_assert(sizeof(struct nvmevf_end) == NVMEVF_RECORD_ALIGN);
 static_assert(sizeof(struct nvmevf_image_head) <= PAGE_SIZE);
 

@@ -167,7 +167,7 @@ static int nvmevf_load_check_header(struct nvmevf_load *load)
 
 static int nvmevf_load_identity_done(struct nvmevf_load *load)
 {
-	u32 state_size = le32_to_cpu(load->source.state_size);
+	u64 state_size = le64_to_cpu(load->source.state_size);
 	int ret;
 
 	ret = nvmevf_ctrl_accept(load->stream.ctrl, &load->identity,

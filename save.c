@@ -278,7 +278,7 @@ struct nvmevf_stream *nvmevf_save_open(struct vfio_device *vdev,
 	save->phase = NVMEVF_SAVE_PRECOPY;
 	INIT_WORK(&save->work, nvmevf_save_work);
 	save->identity = *identity;
-	save->identity.state_size = cpu_to_le32(state_size);
+	save->identity.state_size = cpu_to_le64(state_size);
 	nvmevf_image_begin(image, &save->identity);
 	save->stream.image = image;
 	return &save->stream;

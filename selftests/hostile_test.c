@@ -217,7 +217,7 @@ static void go_on(struct nvme *n, struct vf *vf)
 	io_check(n);
 }
 
-static int write_identity(struct vf *vf, __u32 state_size)
+static int write_identity(struct vf *vf, __u64 state_size)
 {
 	struct stream s = mutate_copy(&good[0]);
 	struct nvmevf_identity *id = (void *)s.data + IDENTITY_AT;
@@ -478,13 +478,17 @@ TEST_F(hostile, log)
 		{ 0, 4, "unknown record type 5 with flags 0x0" },
 		{ 0, 2, "record type 3, expected 1" },
 		{ 4, 1, "record type 1 has flags 0x1, expected 0" },
-		{ 8, 1, "record type 1 has 81 bytes, expected 80" },
+		{ 8, 1, "record type 1 has 105 bytes, expected 104" },
 		{ IDENTITY_AT, 1,
 		  "not a stream of this driver: magic 0x4d4c4656454d564f, expected 0x" },
 		{ IDENTITY_AT + 8, 3, "stream version 2, expected 1" },
-		{ IDENTITY_AT + 23, 0x80, "* bytes of controller state, limit " },
 		{ IDENTITY_AT + 24, 1, "source model \"" },
 		{ IDENTITY_AT + 64, 1, "source firmware \"" },
+		{ IDENTITY_AT + 20, 3, "source command set 2, expected 1" },
+		{ IDENTITY_AT + 80, 5, "source state version 5, expected 0" },
+		{ IDENTITY_AT + 88, 0x1f,
+		  "source state UUID 1f000000-0000-0000-0000-000000000000, expected 00000000-" },
+		{ IDENTITY_AT + 75, 0x80, "* bytes of controller state, limit " },
 		{ PAYLOAD_AT, 1, "checksum mismatch: calculated 0x" },
 	};
 	struct run run = { .vf = self->vf[1] };

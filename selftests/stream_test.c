@@ -10,6 +10,7 @@
 #include "lib/guest.h"
 #include "lib/io.h"
 #include "lib/nvme.h"
+#include "lib/pf.h"
 #include "lib/stream.h"
 #include "lib/util.h"
 #include "lib/vf.h"
@@ -118,7 +119,12 @@ static void vectors(struct stream *s)		{ identity(s)->msix_vectors++; }
 static void queue_pairs(struct stream *s)	{ identity(s)->queue_pairs++; }
 static void model(struct stream *s)		{ identity(s)->model[39] ^= 1; }
 static void firmware(struct stream *s)		{ identity(s)->firmware[0] ^= 1; }
-static void state_size_huge(struct stream *s)		{ identity(s)->state_size = ~0; }
+static void no_command_set(struct stream *s)	{ identity(s)->command_set = 0; }
+static void standard_set(struct stream *s)	{ identity(s)->command_set = 2; }
+static void state_version(struct stream *s)	{ identity(s)->state_version++; }
+static void state_uuid(struct stream *s)	{ identity(s)->state_uuid[15]++; }
+static void state_size_4g(struct stream *s)	{ identity(s)->state_size |= 1ULL << 32; }
+static void state_size_huge(struct stream *s)	{ identity(s)->state_size = ~0ULL; }
 static void identity_type(struct stream *s)	{ record(s, 0)->type = 9; }
 static void identity_flags(struct stream *s)	{ record(s, 0)->flags = 1; }
 static void identity_longer(struct stream *s)	{ record(s, 0)->length += 8; }
@@ -227,6 +233,11 @@ static const struct damage {
 	DAMAGE(queue_pairs, EINVAL),
 	DAMAGE(model, EINVAL),
 	DAMAGE(firmware, EINVAL),
+	DAMAGE(no_command_set, EINVAL),
+	DAMAGE(standard_set, EINVAL),
+	DAMAGE(state_version, EINVAL),
+	DAMAGE(state_uuid, EINVAL),
+	DAMAGE(state_size_4g, EFBIG),
 	DAMAGE(state_size_huge, EFBIG),
 	DAMAGE(identity_type, EINVAL),
 	DAMAGE(identity_flags, EINVAL),
@@ -365,7 +376,9 @@ TEST_F(stream, format)
 	EXPECT_EQ(sizeof(struct nvmevf_identity), record(s, 0)->length);
 	EXPECT_EQ(NVMEVF_STREAM_MAGIC, identity(s)->magic);
 	EXPECT_EQ(NVMEVF_STREAM_VERSION, identity(s)->version);
+	EXPECT_EQ(NVMEVF_COMMAND_SET_VENDOR, identity(s)->command_set);
 	EXPECT_EQ(state_len, identity(s)->state_size);
+	EXPECT_EQ(pf_vf_cntlid(self->src.bdf), identity(s)->cntlid);
 	EXPECT_EQ(NVMEVF_RECORD_STATE, record(s, STATE_AT)->type);
 	EXPECT_EQ(s->len, STATE_AT + sizeof(struct nvmevf_record) +
 		  (state_len + 7) / 8 * 8 + END_SIZE);

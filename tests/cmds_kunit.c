@@ -183,11 +183,13 @@ static void nvmevf_cmds_kunit_identify_secondary(struct kunit *test)
 {
 	struct nvmevf_cmds_kunit *seen = test->priv;
 	struct nvme_secondary_ctrl_list *list;
-	u8 sqe[64] = { [0] = 0x06, [40] = 0x15 };
+	u8 sqe[64] = { [0] = 0x06, [40] = 0x15, [42] = 0x34, [43] = 0x12 };
 
 	list = kunit_kzalloc(test, sizeof(*list), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, list);
-	KUNIT_EXPECT_EQ(test, nvmevf_cmds_identify_secondary(&seen->ctrl, list), 0);
+	KUNIT_EXPECT_EQ(test,
+			nvmevf_cmds_identify_secondary(&seen->ctrl, 0x1234,
+						       list), 0);
 	KUNIT_EXPECT_EQ(test, seen->sent, 1);
 	KUNIT_EXPECT_MEMEQ(test, seen->sqe, sqe, sizeof(sqe));
 	KUNIT_EXPECT_PTR_EQ(test, seen->buf, (void *)list);

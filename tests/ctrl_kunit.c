@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Compare identities. tests/load_kunit.c changes each field. Included by ctrl.c. */
 
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 
 struct nvmevf_ctrl_kunit {
@@ -75,9 +76,70 @@ static void nvmevf_ctrl_kunit_queue_pairs(struct kunit *test)
 	}
 }
 
+/*
+ * A Secondary Controller List of many VFs, whose first controller ID is 100. The VF with
+ * number n has n queue pairs.
+ */
+#define SECONDARIES	300
+
+static int nvmevf_ctrl_kunit_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
+				       struct nvme_secondary_ctrl_list *list)
+{
+	unsigned int vfn = cntid <= 100 ? 1 : cntid - 100 + 1;
+
+	memset(list, 0xff, sizeof(*list));
+	for (list->num = 0; list->num < 127 && vfn <= SECONDARIES; vfn++)
+		list->entry[list->num++] = (struct nvme_secondary_ctrl) {
+			.scid = cpu_to_le16(100 + vfn - 1),
+			.vfn = cpu_to_le16(vfn),
+			.nvq = cpu_to_le16(vfn),
+		};
+	return 0;
+}
+
+/* A controller that repeats its first page. */
+static int nvmevf_ctrl_kunit_endless(struct nvmevf_ctrl *ctrl, u16 cntid,
+				     struct nvme_secondary_ctrl_list *list)
+{
+	return nvmevf_ctrl_kunit_secondary(ctrl, 0, list);
+}
+
+static void nvmevf_ctrl_kunit_find_secondary(struct kunit *test)
+{
+	static const unsigned int vfns[] = {
+		1, 2, 127, 128, 129, 254, 255, SECONDARIES
+	};
+	struct nvmevf_ctrl_kunit *t = test->priv;
+	struct nvme_secondary_ctrl entry;
+	unsigned int i;
+
+	kunit_activate_static_stub(test, nvmevf_cmds_identify_secondary,
+				   nvmevf_ctrl_kunit_secondary);
+	for (i = 0; i < ARRAY_SIZE(vfns); i++) {
+		KUNIT_ASSERT_EQ(test,
+				nvmevf_ctrl_find_secondary(&t->ctrl, vfns[i],
+							   &entry), 0);
+		KUNIT_EXPECT_EQ(test, le16_to_cpu(entry.nvq), vfns[i]);
+		KUNIT_EXPECT_EQ(test, le16_to_cpu(entry.scid), 99 + vfns[i]);
+	}
+
+	entry.nvq = cpu_to_le16(7);
+	KUNIT_EXPECT_EQ(test,
+			nvmevf_ctrl_find_secondary(&t->ctrl, SECONDARIES + 1,
+						   &entry), 0);
+	KUNIT_EXPECT_EQ_MSG(test, le16_to_cpu(entry.nvq), 7, "not in the list");
+
+	kunit_activate_static_stub(test, nvmevf_cmds_identify_secondary,
+				   nvmevf_ctrl_kunit_endless);
+	KUNIT_EXPECT_EQ(test,
+			nvmevf_ctrl_find_secondary(&t->ctrl, 128, &entry), 0);
+	KUNIT_EXPECT_EQ_MSG(test, le16_to_cpu(entry.nvq), 7, "the same page again");
+}
+
 static struct kunit_case nvmevf_ctrl_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_ctrl_kunit_firmware),
 	KUNIT_CASE(nvmevf_ctrl_kunit_queue_pairs),
+	KUNIT_CASE(nvmevf_ctrl_kunit_find_secondary),
 	{ }
 };
 

@@ -25,7 +25,7 @@
 /* Offsets in the stream that nvmevf_stream_kunit_good() makes */
 enum {
 	AT_IDENTITY	= 0,
-	AT_STATE	= 96,
+	AT_STATE	= 120,
 	AT_PADDING	= AT_STATE + 16 + STATE_SIZE,
 	AT_END		= AT_STATE + 16 + 24,
 	GOOD_SIZE	= AT_END + 24,
@@ -73,9 +73,11 @@ static inline int nvmevf_stream_kunit_init(struct kunit *test)
 		.subsystem_vendor = cpu_to_le16(0x1111),
 		.subsystem_device = cpu_to_le16(0x2222),
 		.msix_vectors = cpu_to_le16(5),
+		.command_set = cpu_to_le16(NVMEVF_COMMAND_SET_VENDOR),
+		.queue_pairs = cpu_to_le16(3),
 		.model = "a model",
 		.firmware = "1.0",
-		.queue_pairs = cpu_to_le16(3),
+		.cntlid = cpu_to_le16(0x123),
 	};
 	test->priv = t;
 	return 0;
@@ -113,7 +115,7 @@ static inline void nvmevf_stream_kunit_add(struct nvmevf_stream_kunit *t,
 /* Add IDENTITY at the offsets of nvme.txt. */
 static inline void nvmevf_stream_kunit_add_identity(struct nvmevf_stream_kunit *t)
 {
-	u8 p[80] = { };
+	u8 p[104] = { };
 
 	memcpy(p, "NVMEVFLM", 8);
 	put_unaligned_le16(1, p + 8);
@@ -122,10 +124,12 @@ static inline void nvmevf_stream_kunit_add_identity(struct nvmevf_stream_kunit *
 	put_unaligned_le16(0x1111, p + 14);
 	put_unaligned_le16(0x2222, p + 16);
 	put_unaligned_le16(5, p + 18);
-	put_unaligned_le32(STATE_SIZE, p + 20);
+	put_unaligned_le16(1, p + 20);
+	put_unaligned_le16(3, p + 22);
 	memcpy(p + 24, "a model", 7);
 	memcpy(p + 64, "1.0", 3);
-	put_unaligned_le16(3, p + 72);
+	put_unaligned_le64(STATE_SIZE, p + 72);
+	put_unaligned_le16(0x123, p + 82);
 	nvmevf_stream_kunit_add(t, 1, 0, sizeof(p), p);
 }
 

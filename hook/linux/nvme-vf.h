@@ -76,8 +76,9 @@ struct nvme_vf_result {
  * nvme_submit_vf_cmd() - Send an admin command for a VF to the PF
  * @vf: the VF, bound to the driver of the caller
  * @cmd: the command. Identify is let through for the Controller (CNS 01h) and the
- *	Secondary Controller List (CNS 15h, from its first entry). Of Identify, only
- *	the opcode and CNS are taken from @cmd. linux/nvme-vf-lm.h has more commands.
+ *	Secondary Controller List (CNS 15h). Of Identify, only the opcode, CNS, and
+ *	with CNS 15h also CNTID are taken from @cmd. linux/nvme-vf-lm.h has more
+ *	commands.
  * @buf: data to send, or memory for the data to receive; NULL for a command
  *	without data. Page aligned memory is not copied. vmalloc() memory is
  *	allowed.

@@ -179,11 +179,17 @@ static const struct field {
 	FIELD(IDENTITY_AT, identity, subsystem_device, "source device *, expected *"),
 	FIELD(IDENTITY_AT, identity, msix_vectors,
 	      "source VF has * interrupt vectors, expected *"),
-	FIELD(IDENTITY_AT, identity, state_size, NULL),
+	FIELD(IDENTITY_AT, identity, command_set, "source command set *, expected 1"),
+	FIELD(IDENTITY_AT, identity, queue_pairs, NULL),
 	FIELD(IDENTITY_AT, identity, model, OTHER_MODEL),
 	FIELD(IDENTITY_AT, identity, firmware, OTHER_FIRMWARE),
-	FIELD(IDENTITY_AT, identity, queue_pairs, NULL),
+	FIELD(IDENTITY_AT, identity, state_size, NULL),
+	FIELD(IDENTITY_AT, identity, state_version,
+	      "source state version *, expected 0"),
+	FIELD(IDENTITY_AT, identity, cntlid, NULL),
 	FIELD(IDENTITY_AT, identity, rsvd, "reserved field of IDENTITY is not 0"),
+	FIELD(IDENTITY_AT, identity, state_uuid,
+	      "source state UUID *, expected 00000000-*"),
 	FIELD(STATE_AT, record, type, "*record type *"),
 	FIELD(STATE_AT, record, flags, BAD_FLAGS),
 	FIELD(STATE_AT, record, length, NULL),
@@ -200,12 +206,13 @@ static struct verdict flip_verdict(const struct mutate *m, const struct field *f
 {
 	if (f->text)
 		return REFUSED_AS(f->text);
-	if (!strcmp(f->name, "end.crc32c"))
+	/* The controller ID is for information. */
+	if (!strcmp(f->name, "end.crc32c") || !strcmp(f->name, "identity.cntlid"))
 		return fix ? taken : bad_checksum;
 	if (!strcmp(f->name, "identity.queue_pairs"))
 		return queue_pairs_verdict(m, s, fix);
 	if (f->at < STATE_AT)
-		return identity_size_verdict(m, *(__u32 *)(s->data + f->at), fix);
+		return identity_size_verdict(m, *(__u64 *)(s->data + f->at), fix);
 	return false_length_verdict(m, stream_state_length(s), fix);
 }
 

@@ -204,6 +204,16 @@ static bool virt_mgmt(const struct pf *pf, const struct secondary *vf,
 	return !pf_admin(pf, &cmd);
 }
 
+__u16 pf_vf_cntlid(const char *vf_bdf)
+{
+	struct secondary list[4096 / sizeof(struct secondary)];
+	struct pf pf;
+
+	pf_find(&pf, vf_bdf);
+	get_secondaries(&pf, list);
+	return list[find_relation(vf_bdf)->index].id;
+}
+
 void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf)
 {
 	const struct secondary *vfs = (const void *)pf->vfs;

@@ -22,6 +22,8 @@ struct pf {
 void pf_find(struct pf *pf, const char *vf_bdf);
 /* Return the VF's number, counted from 1 as the PF does. */
 int pf_vf_index(const char *vf_bdf);
+/* Return the controller ID of the VF. */
+__u16 pf_vf_cntlid(const char *vf_bdf);
 void pf_open(struct pf *pf, const char *vf_bdf);
 /* Send an admin command; return its status or -errno. */
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
