@@ -46,6 +46,16 @@ static int nvmevf_cmds_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 	return ret;
 }
 
+static void nvmevf_cmds_log(struct nvmevf_ctrl *ctrl, const char *name, int error,
+			    u16 status)
+{
+	if (status)
+		nvmevf_ctrl_err(ctrl, "%s failed: NVMe status %#x (%pe)\n",
+				name, status, ERR_PTR(error));
+	else
+		nvmevf_ctrl_err(ctrl, "%s failed: %pe\n", name, ERR_PTR(error));
+}
+
 /* Send one command; log, trace and count its end. @result may be NULL. */
 static int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 			      const char *name, const union nvmevf_cmd *cmd,
@@ -55,11 +65,8 @@ static int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 	int ret;
 
 	ret = nvmevf_cmds_send(ctrl, verb, cmd, buf, len, &res);
-	if (ret && res.status)
-		nvmevf_ctrl_err(ctrl, "%s failed: NVMe status %#x (%pe)\n",
-				name, res.status, ERR_PTR(ret));
-	else if (ret)
-		nvmevf_ctrl_err(ctrl, "%s failed: %pe\n", name, ERR_PTR(ret));
+	if (ret)
+		nvmevf_cmds_log(ctrl, name, ret, res.status);
 	else if (result)
 		*result = res.result;
 
@@ -112,6 +119,50 @@ int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
 	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_IDENTIFY,
 				  "Identify Secondary Controller List", &cmd,
 				  list, sizeof(*list), NULL);
+}
+
+/**
+ * nvmevf_cmds_identify_ns() - Identify of namespaces, sent to the PF
+ * @ctrl: the VF's controller
+ * @cns: what to identify
+ * @nsid: the namespace, or the one before the first to list
+ * @cntid: the lowest controller ID to list
+ * @data: receives 4096 bytes
+ *
+ * Context: Process context, sleeps until the command has ended.
+ *
+ * Return: 0; -EOPNOTSUPP, without a line in the log, if the PF has no such data; a
+ * negative errno of nvme_submit_vf_cmd().
+ */
+int nvmevf_cmds_identify_ns(struct nvmevf_ctrl *ctrl, u8 cns, u32 nsid,
+			    u16 cntid, void *data)
+{
+	const union nvmevf_cmd cmd = {
+		.nvme.identify.opcode = nvme_admin_identify,
+		.nvme.identify.nsid = cpu_to_le32(nsid),
+		.nvme.identify.cns = cns,
+		.nvme.identify.ctrlid = cpu_to_le16(cntid),
+	};
+	struct nvme_vf_result res;
+	int ret;
+
+	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_identify_ns, ctrl, cns, nsid,
+				   cntid, data);
+
+	ret = nvmevf_cmds_send(ctrl, NVMEVF_VERB_IDENTIFY, &cmd, data,
+			       NVME_IDENTIFY_DATA_SIZE, &res);
+	if (!ret)
+		return 0;
+
+	switch (res.status & NVME_SCT_SC_MASK) {
+	case NVME_SC_INVALID_OPCODE:
+	case NVME_SC_INVALID_FIELD:
+	case NVME_SC_INVALID_NS:
+	case NVME_SC_INVALID_IO_CMD_SET:
+		return -EOPNOTSUPP;
+	}
+	nvmevf_cmds_log(ctrl, "Identify of namespaces", ret, res.status);
+	return ret;
 }
 
 /* Other vendors may use byte 3072 for anything, so it is not enough. */

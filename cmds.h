@@ -42,7 +42,7 @@ do {									\
 
 /**
  * struct nvmevf_cmd_set - commands that migrate a VF
- * @id: enum nvmevf_command_set
+ * @id: value of the command set in IDENTITY
  * @check: Return 0 if the controller has the commands, -EOPNOTSUPP if not, or an
  *	errno of nvme_vf_check_migration(). @id is Identify Controller of the PF. No
  *	command is sent.
@@ -79,6 +79,8 @@ extern const struct nvmevf_cmd_set nvmevf_cmds_vendor;
 
 int nvmevf_cmds_identify_ctrl(struct nvmevf_ctrl *ctrl,
 			      struct nvme_id_ctrl *id);
+int nvmevf_cmds_identify_ns(struct nvmevf_ctrl *ctrl, u8 cns, u32 nsid,
+			    u16 cntid, void *data);
 int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
 				   struct nvme_secondary_ctrl_list *list);
 

@@ -133,6 +133,159 @@ out_free:
 	return ret;
 }
 
+/* What Identify returns about namespaces */
+struct nvmevf_ctrl_ns_data {
+	__le32				nsids[NVME_IDENTIFY_DATA_SIZE / sizeof(__le32)];
+	union {
+		__le16			cntlids[NVME_IDENTIFY_DATA_SIZE / sizeof(__le16)];
+		struct nvme_id_ns	id;
+		u8			descs[NVME_IDENTIFY_DATA_SIZE];
+	};
+};
+
+/* Copy the UUID from a list of identifiers, which may be malformed. */
+static void nvmevf_ctrl_copy_uuid(u8 *uuid, const u8 *descs)
+{
+	const struct nvme_ns_id_desc *desc;
+	unsigned int at, next;
+
+	for (at = 0; at + sizeof(*desc) <= NVME_IDENTIFY_DATA_SIZE; at = next) {
+		desc = (const void *)(descs + at);
+		next = at + sizeof(*desc) + desc->nidl;
+		if (!desc->nidl || next > NVME_IDENTIFY_DATA_SIZE)
+			return;
+		if (desc->nidt == NVME_NIDT_UUID &&
+		    desc->nidl == NVME_NIDT_UUID_LEN)
+			memcpy(uuid, desc + 1, NVME_NIDT_UUID_LEN);
+	}
+}
+
+/* Describe a namespace that is attached. What the PF does not tell remains 0. */
+static int nvmevf_ctrl_describe_ns(struct nvmevf_ctrl *ctrl, u32 nsid,
+				   struct nvmevf_ctrl_ns_data *data,
+				   struct nvmevf_namespace *ns)
+{
+	const struct nvme_id_ns *id = &data->id;
+	const struct nvme_lbaf *lbaf;
+	int ret;
+
+	*ns = (struct nvmevf_namespace) { .nsid = cpu_to_le32(nsid) };
+	ret = nvmevf_cmds_identify_ns(ctrl, NVME_ID_CNS_NS_PRESENT, nsid, 0,
+				      &data->id);
+	if (!ret) {
+		lbaf = &id->lbaf[nvme_lbaf_index(id->flbas)];
+		ns->metadata_size = lbaf->ms;
+		ns->lba_shift = lbaf->ds;
+		if (id->flbas & NVME_NS_FLBAS_META_EXT)
+			ns->flags = NVMEVF_NAMESPACE_EXTENDED;
+		ns->blocks = id->nsze;
+		memcpy(ns->nguid, id->nguid, sizeof(ns->nguid));
+		memcpy(ns->eui64, id->eui64, sizeof(ns->eui64));
+		ns->protection = id->dps;
+	} else if (ret != -EOPNOTSUPP) {
+		return ret;
+	}
+
+	ret = nvmevf_cmds_identify_ns(ctrl, NVME_ID_CNS_NS_DESC_LIST, nsid, 0,
+				      data->descs);
+	if (!ret)
+		nvmevf_ctrl_copy_uuid(ns->uuid, data->descs);
+	return ret == -EOPNOTSUPP ? 0 : ret;
+}
+
+/* Add a namespace of the subsystem if it is attached to the VF. */
+static int nvmevf_ctrl_add_ns(struct nvmevf_ctrl *ctrl, u16 cntlid, u32 nsid,
+			      struct nvmevf_ctrl_ns_data *data,
+			      struct nvmevf_namespaces *list)
+{
+	int ret;
+
+	ret = nvmevf_cmds_identify_ns(ctrl, NVME_ID_CNS_CTRL_NS_LIST, nsid,
+				      cntlid, data->cntlids);
+	if (ret)
+		return ret;
+
+	/* The first entry is the number of IDs, which ascend from @cntlid on. */
+	if (!data->cntlids[0] || le16_to_cpu(data->cntlids[1]) != cntlid)
+		return 0;
+	if (list->count == NVMEVF_NAMESPACES_MAX)
+		return -EOPNOTSUPP;
+
+	return nvmevf_ctrl_describe_ns(ctrl, nsid, data,
+				       &list->ns[list->count++]);
+}
+
+static int nvmevf_ctrl_list_ns(struct nvmevf_ctrl *ctrl, u16 cntlid,
+			       struct nvmevf_ctrl_ns_data *data,
+			       struct nvmevf_namespaces *list)
+{
+	u32 nsid = 0, next;
+	unsigned int i;
+	int ret;
+
+	do {
+		ret = nvmevf_cmds_identify_ns(ctrl, NVME_ID_CNS_NS_PRESENT_LIST,
+					      nsid, 0, data->nsids);
+		if (ret)
+			return ret;
+
+		for (i = 0; i < ARRAY_SIZE(data->nsids); i++) {
+			next = le32_to_cpu(data->nsids[i]);
+			if (!next)
+				return 0;
+			/* The loops must end, whatever the PF returns. */
+			if (next <= nsid)
+				return -EOPNOTSUPP;
+			nsid = next;
+			ret = nvmevf_ctrl_add_ns(ctrl, cntlid, nsid, data, list);
+			if (ret)
+				return ret;
+		}
+	} while (nsid < NVME_NSID_ALL - 1);
+	return 0;
+}
+
+/**
+ * nvmevf_ctrl_namespaces() - Describe the namespaces that are attached to a VF
+ * @ctrl: the VF's controller
+ * @identity: what nvmevf_ctrl_identity() said about the VF
+ * @namespaces: receives the namespaces, for kvfree(), or NULL if the PF cannot tell
+ *
+ * Context: Process context, sleeps until its commands have ended.
+ *
+ * Return: 0; -ENOMEM; a negative errno of nvme_submit_vf_cmd().
+ */
+int nvmevf_ctrl_namespaces(struct nvmevf_ctrl *ctrl,
+			   const struct nvmevf_identity *identity,
+			   struct nvmevf_namespaces **namespaces)
+{
+	u16 cntlid = le16_to_cpu(identity->cntlid);
+	struct nvmevf_ctrl_ns_data *data;
+	struct nvmevf_namespaces *list;
+	int ret = -ENOMEM;
+
+	*namespaces = NULL;
+	if (cntlid == NVMEVF_CNTLID_UNKNOWN)
+		return 0;
+
+	data = kzalloc_obj(*data, GFP_KERNEL);
+	list = kvzalloc(struct_size(list, ns, NVMEVF_NAMESPACES_MAX),
+			GFP_KERNEL_ACCOUNT);
+	if (data && list)
+		ret = nvmevf_ctrl_list_ns(ctrl, cntlid, data, list);
+	kfree(data);
+	if (!ret) {
+		*namespaces = list;
+		return 0;
+	}
+
+	kvfree(list);
+	if (ret != -EOPNOTSUPP)
+		return ret;
+	pci_dbg(ctrl->vf, "PF does not tell which namespaces are attached\n");
+	return 0;
+}
+
 /**
  * nvmevf_ctrl_refuse() - Refuse a migration stream, with one line in the log
  * @ctrl: controller of the VF that the stream was written to
@@ -236,6 +389,81 @@ int nvmevf_ctrl_accept(struct nvmevf_ctrl *ctrl,
 		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
 					  "reserved field of IDENTITY is not 0");
 	return 0;
+}
+
+static int nvmevf_ctrl_compare_ns(struct nvmevf_ctrl *ctrl,
+				  const struct nvmevf_namespace *own,
+				  const struct nvmevf_namespace *source)
+{
+	u32 nsid = le32_to_cpu(own->nsid);
+
+	/* A PF to which the namespace is not attached does not tell the UUID. */
+	if (memchr_inv(source->uuid, 0, sizeof(source->uuid)) &&
+	    memchr_inv(own->uuid, 0, sizeof(own->uuid)) &&
+	    memcmp(source->uuid, own->uuid, sizeof(own->uuid)))
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "namespace %u: source UUID %pUb, this VF has %pUb",
+					  nsid, source->uuid, own->uuid);
+	if (memcmp(source->nguid, own->nguid, sizeof(own->nguid)))
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "namespace %u: source NGUID %16phN, this VF has %16phN",
+					  nsid, source->nguid, own->nguid);
+	if (memcmp(source->eui64, own->eui64, sizeof(own->eui64)))
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "namespace %u: source EUI64 %8phN, this VF has %8phN",
+					  nsid, source->eui64, own->eui64);
+	if (source->blocks != own->blocks)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "namespace %u: source has %llu logical blocks, this VF has %llu",
+					  nsid, le64_to_cpu(source->blocks),
+					  le64_to_cpu(own->blocks));
+	if (source->lba_shift != own->lba_shift ||
+	    source->metadata_size != own->metadata_size ||
+	    source->flags != own->flags || source->protection != own->protection)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "namespace %u: source format 2^%u+%u bytes, flags %#x, protection %#x, this VF has 2^%u+%u bytes, flags %#x, protection %#x",
+					  nsid, source->lba_shift,
+					  le16_to_cpu(source->metadata_size),
+					  source->flags, source->protection,
+					  own->lba_shift,
+					  le16_to_cpu(own->metadata_size),
+					  own->flags, own->protection);
+	if (memchr_inv(source->rsvd, 0, sizeof(source->rsvd)))
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "reserved field of NAMESPACES is not 0");
+	return 0;
+}
+
+/**
+ * nvmevf_ctrl_accept_namespace() - Compare the next namespace of the source
+ * @ctrl: the VF's controller
+ * @own: namespaces of the VF; those before @own->next have been compared
+ * @source: a namespace of the source, not checked yet, or NULL after the last
+ *
+ * Context: Any.
+ *
+ * Return: 0, or -EINVAL with one line in the log that names the difference.
+ */
+int nvmevf_ctrl_accept_namespace(struct nvmevf_ctrl *ctrl,
+				 struct nvmevf_namespaces *own,
+				 const struct nvmevf_namespace *source)
+{
+	u64 source_nsid = source ? le32_to_cpu(source->nsid) : U64_MAX;
+	u64 own_nsid = U64_MAX;
+
+	if (own->next < own->count)
+		own_nsid = le32_to_cpu(own->ns[own->next].nsid);
+	if (own_nsid < source_nsid)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "namespace %llu of this VF is not attached to the source",
+					  own_nsid);
+	if (own_nsid > source_nsid)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "namespace %llu of the source is not attached to this VF",
+					  source_nsid);
+	if (!source)
+		return 0;
+	return nvmevf_ctrl_compare_ns(ctrl, &own->ns[own->next++], source);
 }
 
 static int nvmevf_ctrl_choose_set(struct nvmevf_ctrl *ctrl)

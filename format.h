@@ -15,6 +15,7 @@ enum nvmevf_record_type {
 	NVMEVF_RECORD_IDENTITY	= 1,
 	NVMEVF_RECORD_STATE	= 2,
 	NVMEVF_RECORD_END	= 3,
+	NVMEVF_RECORD_NAMESPACES = 4,	/* optional */
 };
 
 /* A receiver that does not know the type skips the record. */
@@ -56,6 +57,23 @@ struct nvmevf_identity {
 	__u8	rsvd[4];
 	__u8	state_uuid[16];	/* of the standard; 0: vendor specific */
 };
+
+/* A namespace that is attached to the VF. NAMESPACES has them in order of their NSIDs. */
+struct nvmevf_namespace {
+	__le32	nsid;
+	__le16	metadata_size;	/* bytes for each logical block */
+	__u8	lba_shift;	/* log2 of the bytes of a logical block */
+	__u8	flags;
+	__le64	blocks;		/* NSZE */
+	__u8	nguid[16];
+	__u8	uuid[16];	/* 0: none, or not known */
+	__u8	eui64[8];
+	__u8	protection;	/* DPS */
+	__u8	rsvd[7];
+};
+
+/* The metadata is part of an extended logical block. */
+#define NVMEVF_NAMESPACE_EXTENDED	0x1
 
 struct nvmevf_end {
 	__le32	crc32c;		/* CRC-32C of all bytes before the END record */

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A controller state in memory, laid out as the migration stream:
+ * A controller state in memory, laid out as the end of the migration stream:
  *
- *   mem                    mem + PAGE_SIZE
- *    |                      |
- *    |          | head      | state ....... | 0 | tail |
- *    |  unused  | IDENTITY, |               |   | END  |
- *    |          | STATE     |               |   |      |
- *               |<------------- the stream ----------->|
+ *    state
+ *      |
+ *      | state ....... | 0 | tail |
+ *      |               |   | END  |
  *
- * The controller writes the state to, and reads it from, page aligned memory. The
- * stream is one piece, so read() and write() copy each byte once.
+ * The controller writes the state to, and reads it from, page aligned memory. read()
+ * and write() copy each byte once. The records before the state are in save.c.
  */
 
 #include <linux/align.h>
@@ -28,25 +26,25 @@ static_assert(offsetof(struct nvmevf_identity, model) == 24);
 static_assert(offsetof(struct nvmevf_identity, state_size) == 72);
 static_assert(offsetof(struct nvmevf_identity, state_uuid) == 88);
 static_assert(sizeof(struct nvmevf_end) == NVMEVF_RECORD_ALIGN);
-static_assert(sizeof(struct nvmevf_image_head) <= PAGE_SIZE);
+static_assert(sizeof(struct nvmevf_namespace) == 64);
+static_assert(offsetof(struct nvmevf_namespace, uuid) == 32);
+static_assert(offsetof(struct nvmevf_namespace, protection) == 56);
 
 static struct nvmevf_image_tail *
 nvmevf_image_tail(const struct nvmevf_image *image)
 {
-	return nvmevf_image_state(image) +
-	       ALIGN(image->state_size, NVMEVF_RECORD_ALIGN);
+	return image->state + ALIGN(image->state_size, NVMEVF_RECORD_ALIGN);
 }
 
 /**
- * nvmevf_image_stream_size() - Return the length of the stream for a state
+ * nvmevf_image_size() - Return the length of the stream from the state on
  * @state_size: bytes of controller state
  *
  * Return: bytes.
  */
-u64 nvmevf_image_stream_size(u32 state_size)
+u64 nvmevf_image_size(u32 state_size)
 {
-	return sizeof(struct nvmevf_image_head) +
-	       ALIGN((u64)state_size, NVMEVF_RECORD_ALIGN) +
+	return ALIGN((u64)state_size, NVMEVF_RECORD_ALIGN) +
 	       sizeof(struct nvmevf_image_tail);
 }
 
@@ -71,9 +69,9 @@ struct nvmevf_image *nvmevf_image_alloc(u32 state_size)
 	refcount_set(&image->refs, 1);
 	image->state_size = state_size;
 	image->room = state_size;
-	image->mem = __vmalloc(PAGE_SIZE + nvmevf_image_stream_size(state_size),
-			       GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
-	if (!image->mem) {
+	image->state = __vmalloc(nvmevf_image_size(state_size),
+				 GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	if (!image->state) {
 		kfree(image);
 		return NULL;
 	}
@@ -107,7 +105,7 @@ void nvmevf_image_put(struct nvmevf_image *image)
 	if (!image || !refcount_dec_and_test(&image->refs))
 		return;
 
-	vfree(image->mem);
+	vfree(image->state);
 	kfree(image);
 }
 
@@ -125,49 +123,18 @@ u32 nvmevf_image_crc(u32 crc, const void *data, size_t len)
 }
 
 /**
- * nvmevf_image_begin() - Write the records before the state
- * @image: the image
- * @identity: payload of the IDENTITY record
+ * nvmevf_image_finish() - Write the padding and the records after the state
+ * @image: the image, with the state
+ * @crc: CRC of the stream before the state
  */
-void nvmevf_image_begin(struct nvmevf_image *image,
-			const struct nvmevf_identity *identity)
+void nvmevf_image_finish(struct nvmevf_image *image, u32 crc)
 {
-	*nvmevf_image_head(image) = (struct nvmevf_image_head) {
-		.identity_record.type = cpu_to_le32(NVMEVF_RECORD_IDENTITY),
-		.identity_record.length = cpu_to_le64(sizeof(*identity)),
-		.identity = *identity,
-		.state_record.type = cpu_to_le32(NVMEVF_RECORD_STATE),
-		.state_record.length = cpu_to_le64(image->state_size),
-	};
-}
-
-/**
- * nvmevf_image_resize() - Change the size of the state, not of the memory
- * @image: the image, with nvmevf_image_begin() done
- * @state_size: bytes of controller state, not more than @image->room
- *
- * The IDENTITY record stays, because it may have been read.
- */
-void nvmevf_image_resize(struct nvmevf_image *image, u32 state_size)
-{
-	image->state_size = state_size;
-	nvmevf_image_head(image)->state_record.length = cpu_to_le64(state_size);
-}
-
-/**
- * nvmevf_image_finish() - Write the records after the state
- * @image: the image, complete up to the state
- */
-void nvmevf_image_finish(struct nvmevf_image *image)
-{
-	struct nvmevf_image_head *head = nvmevf_image_head(image);
 	struct nvmevf_image_tail *tail = nvmevf_image_tail(image);
-	void *pad = nvmevf_image_state(image) + image->state_size;
-	u32 crc;
+	void *pad = image->state + image->state_size;
 
 	/* The controller may have written up to the end of the last dword. */
 	memset(pad, 0, (void *)tail - pad);
-	crc = nvmevf_image_crc(0, head, (void *)tail - (void *)head);
+	crc = nvmevf_image_crc(crc, image->state, (void *)tail - image->state);
 	*tail = (struct nvmevf_image_tail) {
 		.end_record.type = cpu_to_le32(NVMEVF_RECORD_END),
 		.end_record.length = cpu_to_le64(sizeof(tail->end)),
@@ -176,9 +143,9 @@ void nvmevf_image_finish(struct nvmevf_image *image)
 }
 
 /**
- * nvmevf_image_save() - Read the state of a VF into an image, and finish it
+ * nvmevf_image_save() - Read the state of a VF into an image
  * @ctrl: controller of the VF, which is suspended
- * @image: the image, with nvmevf_image_begin() done
+ * @image: the image
  *
  * Context: Process context, sleeps until the command has ended.
  *
@@ -186,15 +153,7 @@ void nvmevf_image_finish(struct nvmevf_image *image)
  */
 int nvmevf_image_save(struct nvmevf_ctrl *ctrl, struct nvmevf_image *image)
 {
-	int ret;
-
-	ret = ctrl->set->save(ctrl, nvmevf_image_state(image),
-			      image->state_size);
-	if (ret)
-		return ret;
-
-	nvmevf_image_finish(image);
-	return 0;
+	return ctrl->set->save(ctrl, image->state, image->state_size);
 }
 
 /**
@@ -208,6 +167,5 @@ int nvmevf_image_save(struct nvmevf_ctrl *ctrl, struct nvmevf_image *image)
  */
 int nvmevf_image_load(struct nvmevf_ctrl *ctrl, struct nvmevf_image *image)
 {
-	return ctrl->set->load(ctrl, nvmevf_image_state(image),
-			       image->state_size);
+	return ctrl->set->load(ctrl, image->state, image->state_size);
 }

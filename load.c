@@ -20,7 +20,7 @@
 #include "load.h"
 #include "stream.h"
 
-/* Longest payload of a record that is skipped */
+/* Longest payload of an optional record */
 #define NVMEVF_LOAD_OPTIONAL_MAX	SZ_64K
 
 /* Bytes of all these records, with their headers and padding */
@@ -38,17 +38,20 @@ enum nvmevf_load_phase {
 struct nvmevf_load {
 	struct nvmevf_stream	stream;		/* first */
 	struct nvmevf_identity	identity;	/* of the VF */
+	struct nvmevf_namespaces *namespaces;	/* of the VF, while compared */
 	u32			max_state_size;
 
 	enum nvmevf_load_phase	phase;
 	size_t			done;		/* bytes of the phase so far */
 	u32			expected;	/* enum nvmevf_record_type */
 	u32			crc;		/* up to the END record */
-	u32			optional;	/* bytes of records that are skipped */
+	u32			optional;	/* bytes of optional records */
+	bool			namespaces_seen;
 
 	/* What was written: */
 	struct nvmevf_record	record;
 	struct nvmevf_identity	source;
+	struct nvmevf_namespace	source_ns;
 	struct nvmevf_end	end;
 	u8			scratch[64];	/* padding, skipped payload */
 };
@@ -86,6 +89,7 @@ static int nvmevf_load_check_state_size(struct nvmevf_load *load, u64 size)
 	return 0;
 }
 
+/* Check a record that the target may skip. */
 static int nvmevf_load_check_optional(struct nvmevf_load *load)
 {
 	struct nvmevf_ctrl *ctrl = load->stream.ctrl;
@@ -114,9 +118,60 @@ static int nvmevf_load_check_optional(struct nvmevf_load *load)
 					  "optional records of more than %u bytes",
 					  NVMEVF_LOAD_OPTIONAL_TOTAL);
 
-	pci_dbg(ctrl->vf, "record type %u with %llu bytes is skipped\n", type,
+	pci_dbg(ctrl->vf, "optional record type %u with %llu bytes\n", type,
 		length);
 	return 0;
+}
+
+static int nvmevf_load_check_namespaces(struct nvmevf_load *load)
+{
+	struct nvmevf_ctrl *ctrl = load->stream.ctrl;
+	u32 flags = le32_to_cpu(load->record.flags);
+	u64 length = le64_to_cpu(load->record.length);
+	int ret;
+
+	if (flags != NVMEVF_RECORD_OPTIONAL)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "record type %u has flags %#x, expected %#x",
+					  NVMEVF_RECORD_NAMESPACES, flags,
+					  NVMEVF_RECORD_OPTIONAL);
+	ret = nvmevf_load_check_optional(load);
+	if (ret)
+		return ret;
+
+	if (load->expected != NVMEVF_RECORD_STATE || load->namespaces_seen)
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "record type %u, expected %u",
+					  NVMEVF_RECORD_NAMESPACES,
+					  load->expected);
+	if (length % sizeof(load->source_ns))
+		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
+					  "record type %u has %llu bytes, expected a multiple of %zu",
+					  NVMEVF_RECORD_NAMESPACES, length,
+					  sizeof(load->source_ns));
+
+	load->namespaces_seen = true;
+	ret = nvmevf_ctrl_namespaces(ctrl, &load->identity, &load->namespaces);
+	if (ret == -ENOMEM)
+		return nvmevf_ctrl_refuse(ctrl, ret,
+					  "no memory for the namespaces of this VF");
+	return nvmevf_stream_errno(ret);
+}
+
+static void nvmevf_load_free_namespaces(struct nvmevf_load *load)
+{
+	kvfree(load->namespaces);
+	load->namespaces = NULL;
+}
+
+/* Compare a namespace, or with NULL, the end of the record. */
+static int nvmevf_load_compare_namespace(struct nvmevf_load *load,
+					 const struct nvmevf_namespace *source)
+{
+	if (!load->namespaces)
+		return 0;
+	return nvmevf_ctrl_accept_namespace(load->stream.ctrl, load->namespaces,
+					    source);
 }
 
 static int nvmevf_load_check_header(struct nvmevf_load *load)
@@ -137,6 +192,8 @@ static int nvmevf_load_check_header(struct nvmevf_load *load)
 	case NVMEVF_RECORD_END:
 		expected = sizeof(load->end);
 		break;
+	case NVMEVF_RECORD_NAMESPACES:
+		return nvmevf_load_check_namespaces(load);
 	default:
 		return nvmevf_load_check_optional(load);
 	}
@@ -207,6 +264,7 @@ static int nvmevf_load_end_done(struct nvmevf_load *load)
 static void *nvmevf_load_want(struct nvmevf_load *load, size_t *len)
 {
 	u64 length = le64_to_cpu(load->record.length);
+	size_t at;
 	void *base;
 
 	switch (load->phase) {
@@ -226,11 +284,16 @@ static void *nvmevf_load_want(struct nvmevf_load *load, size_t *len)
 		base = &load->source;
 		break;
 	case NVMEVF_RECORD_STATE:
-		base = nvmevf_image_state(load->stream.image);
+		base = load->stream.image->state;
 		break;
 	case NVMEVF_RECORD_END:
 		base = &load->end;
 		break;
+	case NVMEVF_RECORD_NAMESPACES:
+		/* One at a time, so a record needs no memory of its length. */
+		at = load->done % sizeof(load->source_ns);
+		*len = min(*len, sizeof(load->source_ns) - at);
+		return (void *)&load->source_ns + at;
 	default:
 		*len = min(*len, sizeof(load->scratch));
 		return load->scratch;
@@ -248,6 +311,8 @@ static void nvmevf_load_add_crc(struct nvmevf_load *load, const void *data,
 
 static int nvmevf_load_record_done(struct nvmevf_load *load)
 {
+	int ret;
+
 	load->phase = NVMEVF_LOAD_HEADER;
 	switch (le32_to_cpu(load->record.type)) {
 	case NVMEVF_RECORD_IDENTITY:
@@ -256,6 +321,10 @@ static int nvmevf_load_record_done(struct nvmevf_load *load)
 	case NVMEVF_RECORD_STATE:
 		load->expected = NVMEVF_RECORD_END;
 		return 0;
+	case NVMEVF_RECORD_NAMESPACES:
+		ret = nvmevf_load_compare_namespace(load, NULL);
+		nvmevf_load_free_namespaces(load);
+		return ret;
 	case NVMEVF_RECORD_END:
 		load->phase = NVMEVF_LOAD_DONE;
 		return nvmevf_load_end_done(load);
@@ -277,6 +346,10 @@ static int nvmevf_load_got(struct nvmevf_load *load, const void *data,
 		return nvmevf_ctrl_refuse(load->stream.ctrl, -EINVAL,
 					  "padding is not 0");
 	load->done += len;
+	if (load->phase == NVMEVF_LOAD_PAYLOAD &&
+	    load->record.type == cpu_to_le32(NVMEVF_RECORD_NAMESPACES) &&
+	    !(load->done % sizeof(load->source_ns)))
+		ret = nvmevf_load_compare_namespace(load, &load->source_ns);
 
 	/* An empty payload or padding is complete as soon as its turn comes. */
 	while (!ret && load->phase != NVMEVF_LOAD_DONE) {
@@ -461,6 +534,7 @@ void nvmevf_load_close(struct nvmevf_stream *stream)
 	nvmevf_stream_kill(stream);
 
 	mutex_lock(&stream->lock);
+	nvmevf_load_free_namespaces(nvmevf_load_of(stream));
 	nvmevf_image_put(stream->image);
 	stream->image = NULL;
 	mutex_unlock(&stream->lock);

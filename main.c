@@ -11,6 +11,7 @@
 #include <linux/mutex.h>
 #include <linux/nvme-vf.h>
 #include <linux/pci.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/vfio.h>
 #include <linux/vfio_pci_core.h>
@@ -233,27 +234,41 @@ static int nvmevf_state_size(struct nvmevf_device *nvmevf, u32 *size)
 	return 0;
 }
 
-static int nvmevf_open_saving(struct nvmevf_device *nvmevf, u32 *size)
+static int nvmevf_open_saving(struct nvmevf_device *nvmevf, bool precopy,
+			      u32 *size)
 {
+	struct nvmevf_namespaces *namespaces = NULL;
+	struct nvmevf_ctrl *ctrl = &nvmevf->ctrl;
 	struct nvmevf_identity identity;
 	struct nvmevf_stream *stream;
 	int ret;
 
-	ret = nvmevf_ctrl_identity(&nvmevf->ctrl, &identity);
+	ret = nvmevf_ctrl_identity(ctrl, &identity);
 	if (ret)
 		return ret;
+
+	/* After PRE_COPY, the refusal of other namespaces would come too late. */
+	if (precopy) {
+		ret = nvmevf_ctrl_namespaces(ctrl, &identity, &namespaces);
+		if (ret)
+			return ret;
+	}
 
 	ret = nvmevf_state_size(nvmevf, size);
 	if (ret)
-		return ret;
+		goto out_free;
 
-	stream = nvmevf_save_open(&nvmevf->core_device.vdev, &nvmevf->ctrl,
-				  &identity, *size);
-	if (IS_ERR(stream))
-		return PTR_ERR(stream);
+	stream = nvmevf_save_open(&nvmevf->core_device.vdev, ctrl, &identity,
+				  namespaces, *size);
+	if (IS_ERR(stream)) {
+		ret = PTR_ERR(stream);
+		goto out_free;
+	}
 
 	nvmevf_set_stream(nvmevf, &nvmevf->saving, stream);
-	return 0;
+out_free:
+	kvfree(namespaces);
+	return ret;
 }
 
 static int nvmevf_save(struct nvmevf_device *nvmevf, u32 size)
@@ -319,7 +334,7 @@ static int nvmevf_step(struct nvmevf_device *nvmevf,
 
 	case NVMEVF_ARC(RUNNING, PRE_COPY):
 	case NVMEVF_ARC(RUNNING_P2P, PRE_COPY_P2P):
-		ret = nvmevf_open_saving(nvmevf, &size);
+		ret = nvmevf_open_saving(nvmevf, true, &size);
 		if (ret)
 			return ret;
 		*filp = nvmevf_stream_get_file(nvmevf->saving);
@@ -337,7 +352,7 @@ static int nvmevf_step(struct nvmevf_device *nvmevf,
 		return nvmevf_save(nvmevf, size);
 
 	case NVMEVF_ARC(STOP, STOP_COPY):
-		ret = nvmevf_open_saving(nvmevf, &size);
+		ret = nvmevf_open_saving(nvmevf, false, &size);
 		if (ret)
 			return ret;
 		ret = nvmevf_save(nvmevf, size);
@@ -500,11 +515,12 @@ static int nvmevf_get_data_size(struct vfio_device *core_vdev,
 		size = nvmevf_save_state_size(nvmevf->saving);
 	else
 		ret = nvmevf_state_size(nvmevf, &size);
+	if (!ret)
+		*stop_copy_length = nvmevf_save_stream_size(nvmevf->saving, size);
 	nvmevf_mig_unlock(nvmevf);
 	if (ret)
 		return ret;
 
-	*stop_copy_length = nvmevf_image_stream_size(size);
 	return 0;
 }
 

@@ -2,8 +2,8 @@
 /*
  * The data_fd that a controller state is read from.
  *
- * It has the IDENTITY record from the beginning. The rest of the image follows
- * when SAVE_DATA, which runs in the background, has ended.
+ * The head of the stream, up to the STATE record, is made when the data_fd is opened.
+ * The image follows when SAVE_DATA, which runs in the background, has ended.
  */
 
 #include <linux/file.h>
@@ -13,15 +13,15 @@
 #include <linux/vfio.h>
 #include <linux/workqueue.h>
 
-#include "cmds.h"
+#include "ctrl.h"
 #include "image.h"
 #include "save.h"
 #include "stream.h"
 
 enum nvmevf_save_phase {
-	NVMEVF_SAVE_PRECOPY,	/* the VF runs, only IDENTITY can be read */
+	NVMEVF_SAVE_PRECOPY,	/* the VF runs, only the head can be read */
 	NVMEVF_SAVE_RUNNING,	/* SAVE_DATA runs, read() waits for its end */
-	NVMEVF_SAVE_DONE,	/* the whole image can be read, or error is set */
+	NVMEVF_SAVE_DONE,	/* the whole stream can be read, or error is set */
 };
 
 /*
@@ -31,9 +31,12 @@ enum nvmevf_save_phase {
 struct nvmevf_save {
 	struct nvmevf_stream	stream;		/* first */
 	struct vfio_device	*vdev;		/* with a reference */
-	struct nvmevf_identity	identity;
 	struct work_struct	work;
 	enum nvmevf_save_phase	phase;
+
+	/* IDENTITY, NAMESPACES if known, and the header of STATE, whose length may change */
+	void			*head;
+	size_t			head_size;
 };
 
 static struct nvmevf_save *nvmevf_save_of(struct nvmevf_stream *stream)
@@ -55,12 +58,25 @@ static enum nvmevf_save_phase nvmevf_save_phase(struct nvmevf_save *save)
 	return smp_load_acquire(&save->phase);
 }
 
+static struct nvmevf_record *nvmevf_save_state_record(struct nvmevf_save *save)
+{
+	return save->head + save->head_size - sizeof(struct nvmevf_record);
+}
+
+static void nvmevf_save_finish_image(struct nvmevf_save *save)
+{
+	nvmevf_image_finish(save->stream.image,
+			    nvmevf_image_crc(0, save->head, save->head_size));
+}
+
 static void nvmevf_save_work(struct work_struct *work)
 {
 	struct nvmevf_save *save = container_of(work, struct nvmevf_save, work);
 	int ret;
 
 	ret = nvmevf_image_save(save->stream.ctrl, save->stream.image);
+	if (!ret)
+		nvmevf_save_finish_image(save);
 	save->stream.error = nvmevf_stream_errno(ret);
 	nvmevf_save_set_phase(save, NVMEVF_SAVE_DONE);
 }
@@ -99,9 +115,28 @@ static int nvmevf_save_lock_readable(struct nvmevf_save *save, bool nonblock)
 	}
 }
 
-/* Bytes of the stream that can be read in PRE_COPY: the IDENTITY record. */
-#define NVMEVF_SAVE_PRECOPY_BYTES	\
-	offsetof(struct nvmevf_image_head, state_record)
+/* Return how many bytes can be read in PRE_COPY: the records before STATE. */
+static size_t nvmevf_save_precopy_bytes(const struct nvmevf_save *save)
+{
+	return save->head_size - sizeof(struct nvmevf_record);
+}
+
+static int nvmevf_save_copy(const struct nvmevf_save *save,
+			    const struct nvmevf_image *image, char __user *buf,
+			    size_t pos, size_t len)
+{
+	size_t n = 0;
+
+	if (pos < save->head_size) {
+		n = min(len, save->head_size - pos);
+		if (copy_to_user(buf, save->head + pos, n))
+			return -EFAULT;
+	}
+	if (n < len && copy_to_user(buf + n, image->state + pos + n -
+				    save->head_size, len - n))
+		return -EFAULT;
+	return 0;
+}
 
 static ssize_t nvmevf_save_read(struct file *filp, char __user *buf, size_t len,
 				loff_t *ppos)
@@ -109,8 +144,6 @@ static ssize_t nvmevf_save_read(struct file *filp, char __user *buf, size_t len,
 	struct nvmevf_stream *stream = filp->private_data;
 	struct nvmevf_save *save = nvmevf_save_of(stream);
 	struct nvmevf_image *image;
-	unsigned long left;
-	void *from;
 	size_t end;
 	ssize_t ret;
 
@@ -128,30 +161,27 @@ static ssize_t nvmevf_save_read(struct file *filp, char __user *buf, size_t len,
 	}
 
 	if (save->phase == NVMEVF_SAVE_PRECOPY) {
-		end = NVMEVF_SAVE_PRECOPY_BYTES;
+		end = nvmevf_save_precopy_bytes(save);
 		if (stream->pos == end) {
 			ret = -ENOMSG;
 			goto out_unlock;
 		}
 	} else {
-		end = nvmevf_image_stream_size(stream->image->state_size);
+		end = nvmevf_save_stream_size(stream, stream->image->state_size);
 	}
 
 	len = min(len, end - stream->pos);
 	image = nvmevf_image_get(stream->image);
-	from = (void *)nvmevf_image_head(image) + stream->pos;
 
 	/* The stream may proceed or die during the copy, but the image stays. */
 	mutex_unlock(&stream->lock);
-	left = copy_to_user(buf, from, len);
+	ret = nvmevf_save_copy(save, image, buf, stream->pos, len);
 	mutex_lock(&stream->lock);
 	nvmevf_image_put(image);
 
-	if (left) {
-		ret = -EFAULT;
-	} else if (READ_ONCE(stream->dead)) {
+	if (!ret && READ_ONCE(stream->dead))
 		ret = -ENODEV;
-	} else {
+	if (!ret) {
 		WRITE_ONCE(stream->pos, stream->pos + len);
 		ret = len;
 	}
@@ -167,15 +197,16 @@ static __poll_t nvmevf_save_poll(struct file *filp,
 				 struct poll_table_struct *wait)
 {
 	struct nvmevf_stream *stream = filp->private_data;
+	struct nvmevf_save *save = nvmevf_save_of(stream);
 
 	poll_wait(filp, &stream->wait, wait);
 
 	if (READ_ONCE(stream->dead))
 		return EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP;
 
-	switch (nvmevf_save_phase(nvmevf_save_of(stream))) {
+	switch (nvmevf_save_phase(save)) {
 	case NVMEVF_SAVE_PRECOPY:
-		if (READ_ONCE(stream->pos) == NVMEVF_SAVE_PRECOPY_BYTES)
+		if (READ_ONCE(stream->pos) == nvmevf_save_precopy_bytes(save))
 			return 0;
 		fallthrough;
 	case NVMEVF_SAVE_DONE:
@@ -202,7 +233,7 @@ static long nvmevf_save_ioctl(struct file *filp, unsigned int cmd,
 		ret = -ENODEV;
 	else if (nvmevf_save_phase(save) != NVMEVF_SAVE_PRECOPY)
 		ret = -EINVAL;
-	info.initial_bytes = NVMEVF_SAVE_PRECOPY_BYTES - stream->pos;
+	info.initial_bytes = nvmevf_save_precopy_bytes(save) - stream->pos;
 	mutex_unlock(&stream->lock);
 	if (ret)
 		return ret;
@@ -221,6 +252,7 @@ static int nvmevf_save_release(struct inode *inode, struct file *filp)
 
 	nvmevf_stream_release(&save->stream);
 	put_device(&save->vdev->device);
+	kvfree(save->head);
 	kfree(save);
 	return 0;
 }
@@ -234,14 +266,62 @@ static const struct file_operations nvmevf_save_fops = {
 	.release = nvmevf_save_release,
 };
 
+static size_t nvmevf_save_head_size(const struct nvmevf_namespaces *namespaces)
+{
+	size_t size = 2 * sizeof(struct nvmevf_record) +
+		      sizeof(struct nvmevf_identity);
+
+	if (namespaces)
+		size += sizeof(struct nvmevf_record) +
+			namespaces->count * sizeof(*namespaces->ns);
+	return size;
+}
+
+/* Make the records before the state. Their payloads need no padding. */
+static int nvmevf_save_make_head(struct nvmevf_save *save,
+				 const struct nvmevf_identity *identity,
+				 const struct nvmevf_namespaces *namespaces,
+				 u32 state_size)
+{
+	struct nvmevf_identity *to;
+	struct nvmevf_record *record;
+
+	save->head_size = nvmevf_save_head_size(namespaces);
+	save->head = kvzalloc(save->head_size, GFP_KERNEL_ACCOUNT);
+	if (!save->head)
+		return -ENOMEM;
+
+	record = save->head;
+	record->type = cpu_to_le32(NVMEVF_RECORD_IDENTITY);
+	record->length = cpu_to_le64(sizeof(*identity));
+	to = (void *)(record + 1);
+	*to = *identity;
+	to->state_size = cpu_to_le64(state_size);
+
+	if (namespaces) {
+		record = (void *)(to + 1);
+		record->type = cpu_to_le32(NVMEVF_RECORD_NAMESPACES);
+		record->flags = cpu_to_le32(NVMEVF_RECORD_OPTIONAL);
+		record->length = cpu_to_le64(namespaces->count *
+					     sizeof(*namespaces->ns));
+		memcpy(record + 1, namespaces->ns, le64_to_cpu(record->length));
+	}
+
+	record = nvmevf_save_state_record(save);
+	record->type = cpu_to_le32(NVMEVF_RECORD_STATE);
+	record->length = cpu_to_le64(state_size);
+	return 0;
+}
+
 /**
  * nvmevf_save_open() - Open a data_fd to read the state of a VF from
  * @vdev: VFIO device of the VF; its memory stays until the file is closed
  * @ctrl: the VF's controller
  * @identity: of the VF; @state_size is added
+ * @namespaces: of the VF, or NULL
  * @state_size: bytes of controller state, as far as known
  *
- * The stream ends after the IDENTITY record until nvmevf_save_start() or
+ * The stream ends before the STATE record until nvmevf_save_start() or
  * nvmevf_save_again().
  *
  * Context: Process context, may sleep.
@@ -252,6 +332,7 @@ static const struct file_operations nvmevf_save_fops = {
 struct nvmevf_stream *nvmevf_save_open(struct vfio_device *vdev,
 				       struct nvmevf_ctrl *ctrl,
 				       const struct nvmevf_identity *identity,
+				       const struct nvmevf_namespaces *namespaces,
 				       u32 state_size)
 {
 	struct nvmevf_image *image;
@@ -268,21 +349,24 @@ struct nvmevf_stream *nvmevf_save_open(struct vfio_device *vdev,
 		goto out_put_image;
 	}
 
+	ret = nvmevf_save_make_head(save, identity, namespaces, state_size);
+	if (ret)
+		goto out_free;
+
 	ret = nvmevf_stream_init(&save->stream, ctrl, &nvmevf_save_fops,
 				 O_RDONLY);
 	if (ret)
-		goto out_free;
+		goto out_free_head;
 
 	get_device(&vdev->device);
 	save->vdev = vdev;
 	save->phase = NVMEVF_SAVE_PRECOPY;
 	INIT_WORK(&save->work, nvmevf_save_work);
-	save->identity = *identity;
-	save->identity.state_size = cpu_to_le64(state_size);
-	nvmevf_image_begin(image, &save->identity);
 	save->stream.image = image;
 	return &save->stream;
 
+out_free_head:
+	kvfree(save->head);
 out_free:
 	kfree(save);
 out_put_image:
@@ -290,13 +374,14 @@ out_put_image:
 	return ERR_PTR(ret);
 }
 
-/* Serve @image from now on. The IDENTITY record stays: it may have been read. */
+/* Serve @image from now on. The records before STATE remain: they may have been read. */
 static void nvmevf_save_set_image(struct nvmevf_save *save,
 				  struct nvmevf_image *image)
 {
-	nvmevf_image_begin(image, &save->identity);
-	nvmevf_image_put(save->stream.image);
+	if (image != save->stream.image)
+		nvmevf_image_put(save->stream.image);
 	save->stream.image = image;
+	nvmevf_save_state_record(save)->length = cpu_to_le64(image->state_size);
 }
 
 /**
@@ -314,22 +399,20 @@ static void nvmevf_save_set_image(struct nvmevf_save *save,
 int nvmevf_save_start(struct nvmevf_stream *stream, u32 state_size)
 {
 	struct nvmevf_save *save = nvmevf_save_of(stream);
-	struct nvmevf_image *image = NULL;
+	struct nvmevf_image *image = stream->image;
 
 	if (state_size != stream->image->state_size)
 		pci_dbg(stream->ctrl->vf, "%u bytes of controller state, %u before\n",
 			state_size, stream->image->state_size);
-	if (state_size > stream->image->room) {
+	if (state_size > image->room) {
 		image = nvmevf_image_alloc(state_size);
 		if (!image)
 			return -ENOMEM;
 	}
 
 	mutex_lock(&stream->lock);
-	if (image)
-		nvmevf_save_set_image(save, image);
-	else
-		nvmevf_image_resize(stream->image, state_size);
+	image->state_size = state_size;
+	nvmevf_save_set_image(save, image);
 	nvmevf_save_set_phase(save, NVMEVF_SAVE_RUNNING);
 	mutex_unlock(&stream->lock);
 
@@ -350,7 +433,7 @@ void nvmevf_save_again(struct nvmevf_stream *stream, struct nvmevf_image *image)
 
 	mutex_lock(&stream->lock);
 	nvmevf_save_set_image(save, image);
-	nvmevf_image_finish(image);
+	nvmevf_save_finish_image(save);
 	nvmevf_save_set_phase(save, NVMEVF_SAVE_DONE);
 	mutex_unlock(&stream->lock);
 }
@@ -366,6 +449,25 @@ void nvmevf_save_again(struct nvmevf_stream *stream, struct nvmevf_image *image)
 u32 nvmevf_save_state_size(const struct nvmevf_stream *stream)
 {
 	return stream->image->state_size;
+}
+
+/**
+ * nvmevf_save_stream_size() - Return the length of a stream
+ * @stream: the stream, or NULL if it has not been opened
+ * @state_size: bytes of controller state
+ *
+ * Context: Any. The caller keeps the stream from being closed.
+ *
+ * Return: bytes. Without a stream, this is an estimate that leaves out NAMESPACES.
+ */
+u64 nvmevf_save_stream_size(const struct nvmevf_stream *stream, u32 state_size)
+{
+	size_t head_size = nvmevf_save_head_size(NULL);
+
+	if (stream)
+		head_size = container_of_const(stream, struct nvmevf_save,
+					       stream)->head_size;
+	return head_size + nvmevf_image_size(state_size);
 }
 
 /**

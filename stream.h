@@ -21,7 +21,7 @@ struct nvmevf_image;
  * @io_lock: Serializes read() and write(). It is held while user memory is
  *	copied, which can take forever, so nothing else waits for it.
  * @lock: Protects the members below and those of save.c and load.c. Nests inside
- *	@io_lock and the state_mutex of the VF. It is held while LOAD_DATA runs,
+ *	@io_lock and the state_mutex of the VF. It is held while commands run,
  *	but not while user memory is copied.
  * @error: negative errno with which read() or write() failed for good, or 0
  * @pos: bytes read or written so far

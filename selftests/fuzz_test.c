@@ -297,6 +297,7 @@ static void check_stream(struct model_data *d)
 static void step_read(struct model *v)
 {
 	struct model_data *d = &v->data;
+	size_t payload_at = d->state_at + sizeof(struct nvmevf_record);
 	void *to = one_in(16) ? fuzz.nowhere : d->data + d->pos;
 	bool nonblock = one_in(4);
 	const struct nvmevf_record *state;
@@ -307,10 +308,10 @@ static void step_read(struct model *v)
 		return;
 
 	n = one_in(2) ? d->most : below(d->most);
-	if (d->pos < PAYLOAD_AT && n > PAYLOAD_AT - d->pos)
-		n = PAYLOAD_AT - d->pos;
-	if (d->pos < PAYLOAD_AT)
-		d->len = PAYLOAD_AT;
+	if (d->pos < payload_at && n > payload_at - d->pos)
+		n = payload_at - d->pos;
+	if (d->pos < payload_at)
+		d->len = payload_at;
 	if (d->pos == d->len && one_in(2))
 		n = 0;
 	must(fcntl(d->fd, F_SETFL, nonblock ? O_NONBLOCK : 0));
@@ -335,9 +336,9 @@ static void step_read(struct model *v)
 		return;
 
 	d->pos += ret;
-	if (d->pos == PAYLOAD_AT) {
-		state = (void *)d->data + INITIAL;
-		d->len = PAYLOAD_AT + (state->length + 7) / 8 * 8 + END_SIZE;
+	if (d->pos == payload_at) {
+		state = (void *)d->data + d->state_at;
+		d->len = payload_at + (state->length + 7) / 8 * 8 + END_SIZE;
 		if (d->len > STREAM_MAX)
 			die("%llu bytes of controller state, expected less than %u",
 			    state->length, STREAM_MAX);
@@ -461,7 +462,7 @@ static void step_poll(struct model *v)
 		d->phase = SAVED;
 	expect(d->phase >= WRITING ? POLLOUT :
 	       d->phase == SAVED ? POLLIN :
-	       d->phase == PRECOPY && d->pos < INITIAL ? POLLIN : 0,
+	       d->phase == PRECOPY && d->pos < d->state_at ? POLLIN : 0,
 	       pfd.revents, "poll");
 }
 
@@ -476,9 +477,9 @@ static void step_info(struct model *v)
 	want = d->phase >= WRITING ? -ENOTTY : d->phase != PRECOPY ? -EINVAL : 0;
 	expect(want, result(ioctl(d->fd, VFIO_MIG_GET_PRECOPY_INFO, &info)),
 	       "info");
-	if (!want && info.initial_bytes != INITIAL - d->pos)
+	if (!want && info.initial_bytes != d->state_at - d->pos)
 		die("%llu initial bytes, expected %zu", info.initial_bytes,
-		    INITIAL - d->pos);
+		    d->state_at - d->pos);
 }
 
 static void step_close(struct model *v)
@@ -845,6 +846,8 @@ FIXTURE_SETUP(fuzz)
 		fuzz.vf[i].online = true;
 		no_faults(&fuzz.vf[i]);
 	}
+	/* Ask the PF now, because the test will unbind its driver. */
+	vf_initial_bytes();
 	for (i = 0; i < ARRAY_SIZE(fuzz.dead); i++)
 		fuzz.dead[i].fd = -1;
 	fuzz.nowhere = must(mmap(NULL, STREAM_MAX, PROT_NONE,

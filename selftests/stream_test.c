@@ -3,6 +3,7 @@
  * Test the stream that data_fd carries: the driver loads valid streams in pieces
  * of any size, and loads nothing from a damaged stream.
  */
+#include <fnmatch.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "lib/nvme.h"
 #include "lib/pf.h"
 #include "lib/stream.h"
+#include "lib/trace.h"
 #include "lib/util.h"
 #include "lib/vf.h"
 
@@ -119,7 +121,7 @@ static void vectors(struct stream *s)		{ identity(s)->msix_vectors++; }
 static void queue_pairs(struct stream *s)	{ identity(s)->queue_pairs++; }
 static void model(struct stream *s)		{ identity(s)->model[39] ^= 1; }
 static void firmware(struct stream *s)		{ identity(s)->firmware[0] ^= 1; }
-static void no_command_set(struct stream *s)	{ identity(s)->command_set = 0; }
+static void command_set(struct stream *s)	{ identity(s)->command_set--; }
 static void standard_set(struct stream *s)	{ identity(s)->command_set = 2; }
 static void state_version(struct stream *s)	{ identity(s)->state_version++; }
 static void state_uuid(struct stream *s)	{ identity(s)->state_uuid[15]++; }
@@ -233,7 +235,7 @@ static const struct damage {
 	DAMAGE(queue_pairs, EINVAL),
 	DAMAGE(model, EINVAL),
 	DAMAGE(firmware, EINVAL),
-	DAMAGE(no_command_set, EINVAL),
+	DAMAGE(command_set, EINVAL),
 	DAMAGE(standard_set, EINVAL),
 	DAMAGE(state_version, EINVAL),
 	DAMAGE(state_uuid, EINVAL),
@@ -438,7 +440,8 @@ TEST_F(stream, precopy)
 {
 	struct vfio_precopy_info info = { .argsz = sizeof(info) };
 	struct nvme *n = &self->n;
-	struct stream first = { .data = calloc(1, STATE_AT) };
+	size_t initial = vf_initial_bytes();
+	struct stream first = { .data = calloc(1, initial) };
 	struct stream rest;
 	int fd, dst_fd;
 	char byte;
@@ -450,10 +453,10 @@ TEST_F(stream, precopy)
 
 	ASSERT_EQ(0, vf_set_state(&self->src, VFIO_DEVICE_STATE_PRE_COPY, &fd));
 	ASSERT_EQ(0, ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info));
-	EXPECT_EQ(STATE_AT, info.initial_bytes);
+	EXPECT_EQ(initial, info.initial_bytes);
 	EXPECT_EQ(0, info.dirty_bytes);
-	first.len = STATE_AT;
-	ASSERT_EQ(STATE_AT, read(fd, first.data, 65536));
+	first.len = initial;
+	ASSERT_EQ(initial, read(fd, first.data, initial));
 	EXPECT_EQ(-1, read(fd, &byte, 1));
 	EXPECT_EQ(ENOMSG, errno);
 	ASSERT_EQ(0, ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info));
@@ -484,6 +487,217 @@ TEST_F(stream, precopy)
 	n->vf = &self->dst;
 	io_wait(n);
 	io_check(n);
+}
+
+/* An allocated namespace that the administrator of the test bed has attached to no VF. */
+#define SPARE_NSID	2
+
+static struct nvmevf_namespace *namespaces(struct stream *s)
+{
+	return (void *)s->data + PAYLOAD_AT;
+}
+
+static struct nvmevf_namespace *insert_namespace(struct stream *s, unsigned int index)
+{
+	record(s, STATE_AT)->length += sizeof(struct nvmevf_namespace);
+	return insert(s, PAYLOAD_AT + index * sizeof(struct nvmevf_namespace),
+		      sizeof(struct nvmevf_namespace));
+}
+
+static void ns_uuid(struct stream *s)	{ namespaces(s)->uuid[15] ^= 1; }
+static void ns_nguid(struct stream *s)	{ namespaces(s)->nguid[0] ^= 1; }
+static void ns_eui64(struct stream *s)	{ namespaces(s)->eui64[7] ^= 1; }
+static void ns_blocks(struct stream *s)	{ namespaces(s)->blocks++; }
+static void ns_lba(struct stream *s)	{ namespaces(s)->lba_shift++; }
+static void ns_metadata(struct stream *s)	{ namespaces(s)->metadata_size = 8; }
+static void ns_flags(struct stream *s)	{ namespaces(s)->flags ^= 1; }
+static void ns_protection(struct stream *s)	{ namespaces(s)->protection = 1; }
+static void ns_reserved(struct stream *s)	{ namespaces(s)->rsvd[6] = 1; }
+static void ns_other(struct stream *s)	{ namespaces(s)->nsid = SPARE_NSID; }
+static void ns_more(struct stream *s)	{ insert_namespace(s, 1)->nsid = SPARE_NSID; }
+static void ns_zero(struct stream *s)	{ insert_namespace(s, 0); }
+
+static void ns_less(struct stream *s)
+{
+	record(s, STATE_AT)->length = 0;
+	cut(s, PAYLOAD_AT, sizeof(struct nvmevf_namespace));
+}
+
+static void ns_short(struct stream *s)	{ record(s, STATE_AT)->length -= 8; }
+static void ns_not_optional(struct stream *s)	{ record(s, STATE_AT)->flags--; }
+
+static void ns_twice(struct stream *s)
+{
+	size_t len = stream_state_at(s) - STATE_AT;
+
+	memcpy(insert(s, STATE_AT, len), s->data + STATE_AT + len, len);
+}
+
+static const struct {
+	void (*apply)(struct stream *s);
+	const char *message;
+} other_namespaces[] = {
+	{ ns_uuid, "namespace 1: source UUID *, this VF has *" },
+	{ ns_nguid, "namespace 1: source NGUID *, this VF has *" },
+	{ ns_eui64, "namespace 1: source EUI64 *, this VF has *" },
+	{ ns_blocks, "namespace 1: source has * logical blocks, this VF has *" },
+	{ ns_lba, "namespace 1: source format 2^*, this VF has 2^*" },
+	{ ns_metadata, "namespace 1: source format *+8 bytes, *, this VF has *" },
+	{ ns_flags, "namespace 1: source format * flags *, this VF has * flags *" },
+	{ ns_protection, "namespace 1: source format * protection 0x1, this VF has *" },
+	{ ns_reserved, "reserved field of NAMESPACES is not 0" },
+	{ ns_other, "namespace 1 of this VF is not attached to the source" },
+	{ ns_more, "namespace 2 of the source is not attached to this VF" },
+	{ ns_zero, "namespace 0 of the source is not attached to this VF" },
+	{ ns_less, "namespace 1 of this VF is not attached to the source" },
+	{ ns_short, "record type 4 has 56 bytes, expected a multiple of 64" },
+	{ ns_not_optional, "record type 4 has flags 0x0, expected 0x1" },
+	{ ns_twice, "record type 4, expected 2" },
+};
+
+/*
+ * Write @s, as PRE_COPY returned it, to the destination, which must refuse it immediately
+ * and with this message. The guest runs on at the source.
+ */
+static void expect_refused(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(stream) * self, const struct stream *s,
+			   const char *message)
+{
+	char *steps, *at, pattern[200];
+	int fd;
+
+	snprintf(pattern, sizeof(pattern), "*refused -22 %s\n*", message);
+	vf_reset(&self->dst);
+	ASSERT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_RESUMING, &fd));
+	trace_clear();
+	EXPECT_EQ(-EINVAL, stream_write(s, fd, s->len))
+		TH_LOG("expected \"%s\"", message);
+	steps = trace_steps(self->dst.bdf);
+	EXPECT_EQ(0, fnmatch(pattern, steps, 0))
+		TH_LOG("expected \"%s\", found \"%s\"", message, steps);
+	at = strstr(steps, "load");
+	EXPECT_EQ(NULL, at);
+	free(steps);
+	close(fd);
+
+	EXPECT_EQ(VFIO_DEVICE_STATE_PRE_COPY, vf_get_state(&self->src));
+	io_check(&self->n);
+}
+
+/* Each difference of the namespaces is refused while the guest runs at the source. */
+TEST_F(stream, other_namespaces)
+{
+	struct nvme *n = &self->n;
+	struct stream s, other;
+	unsigned int i;
+
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
+	guest_roll_back(n);
+	io_wait(n);
+	guest_precopy(n, &s);
+	ASSERT_EQ(vf_initial_bytes(), s.len);
+	ASSERT_EQ(NVMEVF_RECORD_NAMESPACES, record(&s, STATE_AT)->type);
+	ASSERT_EQ(NVMEVF_RECORD_OPTIONAL, record(&s, STATE_AT)->flags);
+	ASSERT_EQ(sizeof(struct nvmevf_namespace), record(&s, STATE_AT)->length);
+
+	for (i = 0; i < ARRAY_SIZE(other_namespaces); i++) {
+		other = copy(&s, 1024);
+		other_namespaces[i].apply(&other);
+		expect_refused(_metadata, self, &other, other_namespaces[i].message);
+		free(other.data);
+	}
+
+	/* The namespaces of the source are accepted. */
+	guest_suspend(n);
+	guest_save(n, &s);
+	vf_reset(&self->dst);
+	guest_load(n, &self->dst, &s);
+	io_check(n);
+	free(s.data);
+	trace_close();
+}
+
+/* What the record has is what the guest finds. */
+TEST_F(stream, namespaces)
+{
+	struct nvmevf_namespace *ns;
+	unsigned char id[4096], descs[4096], *desc, uuid[16] = {};
+	struct pf pf;
+	struct stream s;
+
+	guest_roll_back(&self->n);
+	io_wait(&self->n);
+	guest_precopy(&self->n, &s);
+	ns = namespaces(&s);
+	pf_find(&pf, self->src.bdf);
+	ASSERT_EQ(0, pf_identify(&pf, 0x00, 1, 0, id));
+	ASSERT_EQ(0, pf_identify(&pf, 0x03, 1, 0, descs));
+	for (desc = descs; desc[1]; desc += 4 + desc[1])
+		if (desc[0] == 3)
+			memcpy(uuid, desc + 4, 16);
+
+	EXPECT_EQ(1U, ns->nsid);
+	EXPECT_EQ(0, memcmp(&ns->blocks, id, 8));
+	EXPECT_EQ(id[128 + 4 * (id[26] & 0xf) + 2], ns->lba_shift);
+	EXPECT_EQ(0, memcmp(ns->nguid, id + 104, 16));
+	EXPECT_EQ(0, memcmp(ns->eui64, id + 120, 8));
+	EXPECT_EQ(0, memcmp(ns->uuid, uuid, 16));
+
+	/* Only a stream that begins in PRE_COPY has the record. */
+	EXPECT_EQ(NVMEVF_RECORD_STATE, record(&self->good, STATE_AT)->type);
+	guest_roll_back(&self->n);
+	io_check(&self->n);
+	free(s.data);
+}
+
+/* The administrator has attached other namespaces to the VF of the destination. */
+TEST_F(stream, other_attachments)
+{
+	const char *src = self->src.bdf, *dst = self->dst.bdf;
+	struct nvme *n = &self->n;
+	struct stream s;
+	struct pf pf;
+
+	if (!trace_open_steps())
+		SKIP(return, "this kernel has no tracefs");
+	pf_open(&pf, src);
+	guest_roll_back(n);
+	io_wait(n);
+	vf_reset(&self->dst);
+	guest_precopy(n, &s);
+
+	pf_set_attached(&pf, dst, 1, false);
+	expect_refused(_metadata, self, &s,
+		       "namespace 1 of the source is not attached to this VF");
+	pf_set_attached(&pf, dst, 1, true);
+
+	/* The spare namespace is private: one controller can have it at a time. */
+	pf_set_attached(&pf, dst, SPARE_NSID, true);
+	expect_refused(_metadata, self, &s,
+		       "namespace 2 of this VF is not attached to the source");
+	pf_set_attached(&pf, dst, SPARE_NSID, false);
+
+	guest_roll_back(n);
+	free(s.data);
+	pf_set_attached(&pf, src, SPARE_NSID, true);
+	guest_precopy(n, &s);
+	EXPECT_EQ(2 * sizeof(struct nvmevf_namespace), record(&s, STATE_AT)->length);
+	expect_refused(_metadata, self, &s,
+		       "namespace 2 of the source is not attached to this VF");
+	guest_roll_back(n);
+	free(s.data);
+	pf_set_attached(&pf, src, SPARE_NSID, false);
+
+	/* The source's own VF accepts the stream again. */
+	guest_precopy(n, &s);
+	guest_suspend(n);
+	guest_save(n, &s);
+	vf_reset(&self->dst);
+	guest_load(n, &self->dst, &s);
+	io_check(n);
+	free(s.data);
+	trace_close();
 }
 
 TEST_HARNESS_MAIN

@@ -255,19 +255,47 @@ static void migrate(FIXTURE_DATA(trace) * self, struct stream *s)
 	guest_load(n, &self->vf[1], s);
 }
 
+#define IDENTIFY	"verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
+
+/* Return the events of the commands for NAMESPACES. */
+static const char *namespace_commands(struct vf *vf, char letter)
+{
+	unsigned int count, i;
+	__u32 nsids[1024];
+	struct pf pf;
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	/* A list, and of each namespace its controllers; of those of the VF, two more */
+	pf_find(&pf, vf->bdf);
+	if (pf_identify(&pf, 0x10, 0, 0, nsids))
+		die("reading the Allocated Namespace ID list failed");
+	count = 1 + 2 * pf_vf_namespaces(vf->bdf);
+	for (i = 0; nsids[i]; i++)
+		count++;
+	while (count--)
+		fprintf(out, "nvmevf_command: vf=%c " IDENTIFY, letter);
+	fclose(out);
+	return text;
+}
+
 TEST_F(trace, migration)
 {
-	unsigned int head = STATE_AT;
+	const char *namespaces_a = namespace_commands(&self->vf[0], 'A');
+	const char *namespaces_b = namespace_commands(&self->vf[1], 'B');
 	unsigned long long state;
+	unsigned int head;
 	struct stream s;
 	char *expected;
 
 	migrate(self, &s);
 	state = (stream_state_length(&s) + 3) / 4 * 4;
+	head = stream_state_at(&s);
 	must(asprintf(&expected,
-		      "nvmevf_command: vf=A verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
-		      "nvmevf_command: vf=A verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
-		      "nvmevf_command: vf=A verb=size opcode=0xc4 bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A " IDENTIFY
+		      "nvmevf_command: vf=A " IDENTIFY
+		      "%snvmevf_command: vf=A verb=size opcode=0xc4 bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=A from=RUNNING to=PRE_COPY error=0\n"
 		      "nvmevf_data_read: vf=A offset=0 bytes=%u error=0\n"
 		      "nvmevf_data_read: vf=A offset=%u bytes=0 error=%d\n"
@@ -281,17 +309,17 @@ TEST_F(trace, migration)
 		      "nvmevf_command: vf=B verb=suspend opcode=0xc8 bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=B from=RUNNING to=RUNNING_P2P error=0\n"
 		      "nvmevf_arc: vf=B from=RUNNING_P2P to=STOP error=0\n"
-		      "nvmevf_command: vf=B verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
-		      "nvmevf_command: vf=B verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B " IDENTIFY
+		      "nvmevf_command: vf=B " IDENTIFY
 		      "nvmevf_arc: vf=B from=STOP to=RESUMING error=0\n"
-		      "nvmevf_command: vf=B verb=load opcode=0xd5 bytes=%llu error=0 status=0x0\n"
+		      "%snvmevf_command: vf=B verb=load opcode=0xd5 bytes=%llu error=0 status=0x0\n"
 		      "nvmevf_data_write: vf=B offset=0 bytes=%zu error=0\n"
 		      "nvmevf_arc: vf=B from=RESUMING to=STOP error=0\n"
 		      "nvmevf_arc: vf=B from=STOP to=RUNNING_P2P error=0\n"
 		      "nvmevf_command: vf=B verb=resume opcode=0xcc bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=B from=RUNNING_P2P to=RUNNING error=0\n",
-		      head, head, -ENOMSG, state, head, s.len - head, s.len,
-		      state, s.len));
+		      namespaces_a, head, head, -ENOMSG, state, head,
+		      s.len - head, s.len, namespaces_b, state, s.len));
 	EXPECT_STREQ(expected, seen(self));
 
 	/* An arc takes at least as long as its command. */
@@ -328,7 +356,7 @@ TEST_F(trace, failures)
 	EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
 	EXPECT_EQ(-EINVAL, vf_set_state(&self->vf[1], VFIO_DEVICE_STATE_STOP, NULL));
 	EXPECT_STREQ("nvmevf_refused: vf=B error=-22 message=" OTHER_MAGIC "\n"
-		     "nvmevf_data_write: vf=B offset=0 bytes=96 error=-22\n"
+		     "nvmevf_data_write: vf=B offset=0 bytes=120 error=-22\n"
 		     "nvmevf_arc: vf=B from=RESUMING to=STOP error=-22\n",
 		     seen(self));
 

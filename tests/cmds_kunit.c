@@ -11,6 +11,7 @@ struct nvmevf_cmds_kunit {
 	unsigned int		len;
 	unsigned int		sent;
 	int			ret;
+	u16			status;
 	struct pci_dev		pdev;
 };
 
@@ -29,7 +30,7 @@ static int nvmevf_cmds_kunit_send(struct nvmevf_ctrl *ctrl,
 	seen->buf = buf;
 	seen->len = len;
 	seen->sent++;
-	*res = (struct nvme_vf_result){ .result = 0x1234 };
+	*res = (struct nvme_vf_result){ 0x1234, seen->status };
 	return seen->ret;
 }
 
@@ -196,6 +197,46 @@ static void nvmevf_cmds_kunit_identify_secondary(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, seen->len, 4096);
 }
 
+static void nvmevf_cmds_kunit_identify_ns(struct kunit *test)
+{
+	static const struct {
+		u16	status;
+		int	error, expected;
+	} cases[] = {
+		{ 0x4001, -EOPNOTSUPP, -EOPNOTSUPP },
+		{ 0x4002, -EINVAL, -EOPNOTSUPP },
+		{ 0x400b, -EIO, -EOPNOTSUPP },
+		{ 0x402c, -EIO, -EOPNOTSUPP },
+		{ 0x4006, -EIO, -EIO },
+		/* The controller did not answer. */
+		{ 0, -EINVAL, -EINVAL }, { 0, -EAGAIN, -EAGAIN },
+	};
+	struct nvmevf_cmds_kunit *seen = test->priv;
+	u8 sqe[64] = {
+		[0] = 0x06, [4] = 0x78, [5] = 0x56, [6] = 0x34, [7] = 0x12,
+		[40] = 0x12, [42] = 0xcd, [43] = 0xab,
+	};
+	unsigned int i;
+	u8 data[1];
+
+	KUNIT_EXPECT_EQ(test,
+			nvmevf_cmds_identify_ns(&seen->ctrl, 0x12, 0x12345678,
+						0xabcd, data), 0);
+	KUNIT_EXPECT_EQ(test, seen->verb, NVMEVF_VERB_IDENTIFY);
+	KUNIT_EXPECT_MEMEQ(test, seen->sqe, sqe, sizeof(sqe));
+	KUNIT_EXPECT_PTR_EQ(test, seen->buf, (void *)data);
+	KUNIT_EXPECT_EQ(test, seen->len, 4096);
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		seen->status = cases[i].status;
+		seen->ret = cases[i].error;
+		KUNIT_EXPECT_EQ_MSG(test, cases[i].expected,
+				    nvmevf_cmds_identify_ns(&seen->ctrl, 0x10, 0,
+							    0, data),
+				    "status %#x", cases[i].status);
+	}
+}
+
 /* Byte 3072 must be 1. Then the hook is asked, which fails without a PF. */
 static void nvmevf_cmds_kunit_check(struct kunit *test)
 {
@@ -223,6 +264,7 @@ static struct kunit_case nvmevf_cmds_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_cmds_kunit_odd_sizes),
 	KUNIT_CASE(nvmevf_cmds_kunit_identify),
 	KUNIT_CASE(nvmevf_cmds_kunit_identify_secondary),
+	KUNIT_CASE(nvmevf_cmds_kunit_identify_ns),
 	KUNIT_CASE(nvmevf_cmds_kunit_check),
 	{ }
 };

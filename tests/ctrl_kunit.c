@@ -4,6 +4,8 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 
+#include "namespaces_kunit.h"
+
 struct nvmevf_ctrl_kunit {
 	struct nvmevf_ctrl	ctrl;
 	struct pci_dev		pdev;
@@ -28,6 +30,7 @@ static int nvmevf_ctrl_kunit_init(struct kunit *test)
 		.firmware = "1.0",
 		.queue_pairs = cpu_to_le16(3),
 	};
+	t->own.cntlid = cpu_to_le16(VF_CNTLID);
 	t->source = t->own;
 	t->allow_firmware_mismatch = allow_firmware_mismatch;
 	test->priv = t;
@@ -136,10 +139,102 @@ static void nvmevf_ctrl_kunit_find_secondary(struct kunit *test)
 	KUNIT_EXPECT_EQ_MSG(test, le16_to_cpu(entry.nvq), 7, "the same page again");
 }
 
+/* Return the number of namespaces, -1 if the PF cannot tell, or an error. */
+static int nvmevf_ctrl_kunit_count_namespaces(struct kunit *test)
+{
+	struct nvmevf_ctrl_kunit *t = test->priv;
+	struct nvmevf_namespaces *list;
+	int ret;
+
+	ret = nvmevf_ctrl_namespaces(&t->ctrl, &t->own, &list);
+	if (!ret)
+		ret = list ? list->count : -1;
+	kvfree(list);
+	return ret;
+}
+
+static void nvmevf_ctrl_kunit_namespaces(struct kunit *test)
+{
+	struct nvmevf_ctrl_kunit *t = test->priv;
+	struct nvmevf_namespaces *list;
+
+	nvmevf_namespaces_kunit_start(test);
+	KUNIT_ASSERT_EQ(test, nvmevf_ctrl_namespaces(&t->ctrl, &t->own, &list), 0);
+	KUNIT_ASSERT_NOT_NULL(test, list);
+	KUNIT_EXPECT_EQ(test, list->count, 2);
+	KUNIT_EXPECT_MEMEQ(test, (u8 *)list->ns, nvmevf_namespaces_kunit_payload,
+			   sizeof(nvmevf_namespaces_kunit_payload));
+	kvfree(list);
+
+	nvmevf_namespaces_kunit_pf.count = 0;
+	KUNIT_EXPECT_EQ(test, nvmevf_ctrl_kunit_count_namespaces(test), 0);
+}
+
+static void nvmevf_ctrl_kunit_many_namespaces(struct kunit *test)
+{
+	struct nvmevf_namespaces_kunit *pf = &nvmevf_namespaces_kunit_pf;
+	unsigned int i;
+
+	nvmevf_namespaces_kunit_start(test);
+	pf->count = ARRAY_SIZE(pf->ns);
+	for (i = 0; i < pf->count; i++) {
+		pf->ns[i].nsid = 3 * (i + 1);
+		pf->ns[i].attached = i == 0 || i >= 1023;
+	}
+	KUNIT_EXPECT_EQ(test, nvmevf_ctrl_kunit_count_namespaces(test),
+			1 + pf->count - 1023);
+
+	/* As many as a record has room for, and one more */
+	for (i = 0; i < pf->count; i++)
+		pf->ns[i].attached = i < 1024;
+	KUNIT_EXPECT_EQ(test, nvmevf_ctrl_kunit_count_namespaces(test), 1024);
+	pf->ns[1500].attached = true;
+	KUNIT_EXPECT_EQ(test, nvmevf_ctrl_kunit_count_namespaces(test), -1);
+}
+
+/* What the PF does not support is left out; other errors are errors. */
+static void nvmevf_ctrl_kunit_unknown_namespaces(struct kunit *test)
+{
+	static const struct {
+		u8	cns;
+		int	error, count;
+	} cases[] = {
+		{ 0x10, -EOPNOTSUPP, -1 }, { 0x10, -EAGAIN, -EAGAIN },
+		{ 0x12, -EOPNOTSUPP, -1 }, { 0x12, -EIO, -EIO },
+		{ 0x11, -EOPNOTSUPP, 2 }, { 0x11, -ECANCELED, -ECANCELED },
+		{ 0x03, -EOPNOTSUPP, 2 }, { 0x03, -ENODEV, -ENODEV },
+	};
+	struct nvmevf_namespaces_kunit *pf = &nvmevf_namespaces_kunit_pf;
+	struct nvmevf_ctrl_kunit *t = test->priv;
+	unsigned int i;
+
+	nvmevf_namespaces_kunit_start(test);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		pf->fails = cases[i].cns;
+		pf->error = cases[i].error;
+		KUNIT_EXPECT_EQ_MSG(test, nvmevf_ctrl_kunit_count_namespaces(test),
+				    cases[i].count, "CNS %#x: %d", pf->fails,
+				    pf->error);
+	}
+
+	/* A list that does not ascend must end, too. */
+	pf->fails = 0;
+	pf->ns[1].nsid = 1;
+	KUNIT_EXPECT_EQ(test, nvmevf_ctrl_kunit_count_namespaces(test), -1);
+
+	t->own.cntlid = cpu_to_le16(NVMEVF_CNTLID_UNKNOWN);
+	pf->sent = 0;
+	KUNIT_EXPECT_EQ(test, nvmevf_ctrl_kunit_count_namespaces(test), -1);
+	KUNIT_EXPECT_EQ(test, pf->sent, 0);
+}
+
 static struct kunit_case nvmevf_ctrl_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_ctrl_kunit_firmware),
 	KUNIT_CASE(nvmevf_ctrl_kunit_queue_pairs),
 	KUNIT_CASE(nvmevf_ctrl_kunit_find_secondary),
+	KUNIT_CASE(nvmevf_ctrl_kunit_namespaces),
+	KUNIT_CASE(nvmevf_ctrl_kunit_many_namespaces),
+	KUNIT_CASE(nvmevf_ctrl_kunit_unknown_namespaces),
 	{ }
 };
 

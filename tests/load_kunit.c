@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Write streams, good and bad, byte by byte. Included by load.c. */
 
+#include "namespaces_kunit.h"
 #include "stream_kunit.h"
 
 /* Take the place of LOAD_DATA. */
@@ -117,7 +118,7 @@ static void nvmevf_load_kunit_accepted(struct kunit *test)
 
 	nvmevf_stream_kunit_good(t);
 	KUNIT_EXPECT_EQ(test, t->len, GOOD_SIZE);
-	KUNIT_EXPECT_EQ(test, t->len, nvmevf_image_stream_size(STATE_SIZE));
+	KUNIT_EXPECT_EQ(test, t->len, PAYLOAD + nvmevf_image_size(STATE_SIZE));
 	nvmevf_load_kunit_expect_accepted(test);
 
 	KUNIT_EXPECT_EQ_MSG(test, nvmevf_load_kunit_write(test, 0, 1),
@@ -384,6 +385,123 @@ static void nvmevf_load_kunit_optional_total(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, t->loads, 0);
 }
 
+/* Make a stream with NAMESPACES of @length bytes, and @flags. */
+static void nvmevf_load_kunit_make(struct nvmevf_stream_kunit *t, u32 flags,
+				   const u8 *payload, size_t length)
+{
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add(t, 4, flags, length, payload);
+	nvmevf_stream_kunit_add_state(t);
+	nvmevf_stream_kunit_add_end(t);
+}
+
+static void nvmevf_load_kunit_namespaces(struct kunit *test)
+{
+	struct nvmevf_namespaces_kunit *pf = &nvmevf_namespaces_kunit_pf;
+	struct nvmevf_stream_kunit *t = test->priv;
+	const size_t size = sizeof(nvmevf_namespaces_kunit_payload);
+	u8 payload[sizeof(nvmevf_namespaces_kunit_payload) + 64];
+	unsigned int i;
+
+	nvmevf_namespaces_kunit_start(test);
+	memset(payload, 0, sizeof(payload));
+	memcpy(payload, nvmevf_namespaces_kunit_payload, size);
+	nvmevf_load_kunit_make(t, 1, payload, size);
+	nvmevf_load_kunit_expect_accepted(test);
+	nvmevf_load_kunit_open_write(test);
+	for (i = 0; i < t->len; i++)
+		KUNIT_ASSERT_EQ(test, nvmevf_load_kunit_write(test, i, 1), 1);
+	KUNIT_EXPECT_EQ_MSG(test, t->loads, 1, "one byte at a time");
+
+	/* Each byte matters. */
+	for (i = 0; i < size; i++) {
+		payload[i] ^= 1;
+		nvmevf_load_kunit_make(t, 1, payload, size);
+		/* The UUID of the second namespace is not known here. */
+		if (i >= 64 + 32 && i < 64 + 48)
+			nvmevf_load_kunit_expect_accepted(test);
+		else
+			nvmevf_load_kunit_expect_refused(test, -EINVAL, "a byte");
+		payload[i] ^= 1;
+	}
+
+	/* The refusal comes with the last byte of the namespace. */
+	payload[0x20] ^= 1;
+	nvmevf_load_kunit_make(t, 1, payload, size);
+	nvmevf_load_kunit_open_write(test);
+	KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write(test, 0, AT_STATE + 16 + 63),
+			AT_STATE + 16 + 63);
+	KUNIT_EXPECT_EQ(test,
+			nvmevf_load_kunit_write(test, AT_STATE + 16 + 63, 1),
+			-EINVAL);
+	payload[0x20] ^= 1;
+
+	nvmevf_load_kunit_make(t, 1, payload, 0);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "none");
+	nvmevf_load_kunit_make(t, 1, payload, 64);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "one less");
+	nvmevf_load_kunit_make(t, 1, payload + 64, 64);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "the first is missing");
+	nvmevf_load_kunit_make(t, 1, payload, size + 64);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "NSID 0");
+	memset(payload + size, 0xff, 64);
+	nvmevf_load_kunit_make(t, 1, payload, size + 64);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "one more");
+	memcpy(payload + size, payload + 64, 64);
+	nvmevf_load_kunit_make(t, 1, payload, size + 64);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "one twice");
+	nvmevf_load_kunit_make(t, 1, payload, size - 1);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "length");
+	nvmevf_load_kunit_make(t, 0, payload, size);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "not optional");
+	nvmevf_load_kunit_make(t, 3, payload, size);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "reserved flag");
+
+	/* A PF that cannot tell compares nothing. */
+	nvmevf_load_kunit_make(t, 1, payload, 64);
+	pf->fails = 0x10;
+	pf->error = -EOPNOTSUPP;
+	nvmevf_load_kunit_expect_accepted(test);
+	pf->error = -EAGAIN;
+	nvmevf_load_kunit_expect_refused(test, -EIO, "the PF is being reset");
+}
+
+/* NAMESPACES comes once, between IDENTITY and STATE. */
+static void nvmevf_load_kunit_namespaces_order(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+	const size_t size = sizeof(nvmevf_namespaces_kunit_payload);
+	const u8 *payload = nvmevf_namespaces_kunit_payload;
+
+	nvmevf_namespaces_kunit_start(test);
+	t->len = 0;
+	nvmevf_stream_kunit_add(t, 4, 1, size, payload);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "first");
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add(t, 4, 1, size, payload);
+	nvmevf_stream_kunit_add(t, 4, 1, size, payload);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "twice");
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add_state(t);
+	nvmevf_stream_kunit_add(t, 4, 1, size, payload);
+	nvmevf_load_kunit_expect_refused(test, -EINVAL, "after STATE");
+
+	/* NAMESPACES counts among the optional records. */
+	nvmevf_load_kunit_fill_up(test, 16 + size - 8);
+	t->len = 0;
+	nvmevf_stream_kunit_add(t, 4, 1, size, payload);
+	KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write(test, 0, t->len), -EINVAL);
+	nvmevf_load_kunit_fill_up(test, 16 + size);
+	t->len = 0;
+	nvmevf_stream_kunit_add(t, 4, 1, size, payload);
+	KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write(test, 0, t->len), t->len);
+}
+
 static void nvmevf_load_kunit_load_fails(struct kunit *test)
 {
 	struct nvmevf_stream_kunit *t = test->priv;
@@ -420,6 +538,8 @@ static struct kunit_case nvmevf_load_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_load_kunit_order),
 	KUNIT_CASE(nvmevf_load_kunit_optional),
 	KUNIT_CASE(nvmevf_load_kunit_optional_total),
+	KUNIT_CASE(nvmevf_load_kunit_namespaces),
+	KUNIT_CASE(nvmevf_load_kunit_namespaces_order),
 	KUNIT_CASE(nvmevf_load_kunit_load_fails),
 	KUNIT_CASE(nvmevf_load_kunit_dead),
 	{ }

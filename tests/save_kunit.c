@@ -59,7 +59,7 @@ static void nvmevf_save_kunit_expect_read(struct kunit *test, size_t from,
 					  size_t to, size_t chunk)
 {
 	struct nvmevf_stream_kunit *t = test->priv;
-	u8 bytes[GOOD_SIZE];
+	u8 bytes[2 * GOOD_SIZE];
 	ssize_t n;
 
 	while (from < to) {
@@ -82,7 +82,7 @@ static void nvmevf_save_kunit_again(struct kunit *test)
 	nvmevf_stream_kunit_good(t);
 	for (i = 0; i < ARRAY_SIZE(chunks); i++) {
 		stream = nvmevf_save_open(&t->vdev, &t->ctrl, &t->identity,
-					  STATE_SIZE);
+					  NULL, STATE_SIZE);
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, stream);
 		t->stream = stream;
 
@@ -95,8 +95,8 @@ static void nvmevf_save_kunit_again(struct kunit *test)
 		image = nvmevf_image_alloc(STATE_SIZE);
 		KUNIT_ASSERT_NOT_NULL(test, image);
 		/* The padding must be 0, whatever is behind the state. */
-		memset(nvmevf_image_state(image), 0xff, round_up(STATE_SIZE, 8));
-		memcpy(nvmevf_image_state(image), STATE, STATE_SIZE);
+		memset(image->state, 0xff, round_up(STATE_SIZE, 8));
+		memcpy(image->state, STATE, STATE_SIZE);
 		nvmevf_save_again(stream, image);
 		nvmevf_save_kunit_expect_read(test, AT_STATE, GOOD_SIZE,
 					      chunks[i]);
@@ -120,7 +120,7 @@ static void nvmevf_save_kunit_start(struct kunit *test)
 
 	nvmevf_stream_kunit_good(t);
 	t->stream = nvmevf_save_open(&t->vdev, &t->ctrl, &t->identity,
-				     STATE_SIZE);
+				     NULL, STATE_SIZE);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->stream);
 	KUNIT_ASSERT_EQ(test, nvmevf_save_start(t->stream, STATE_SIZE), 0);
 	nvmevf_save_kunit_expect_read(test, 0, GOOD_SIZE, USER_SIZE);
@@ -129,13 +129,50 @@ static void nvmevf_save_kunit_start(struct kunit *test)
 	t->stream = NULL;
 	flush_delayed_fput();
 	KUNIT_ASSERT_NOT_NULL(test, saved);
-	KUNIT_EXPECT_MEMEQ(test, nvmevf_image_state(saved), STATE, STATE_SIZE);
+	KUNIT_EXPECT_MEMEQ(test, saved->state, STATE, STATE_SIZE);
 	nvmevf_image_put(saved);
+}
+
+/* NAMESPACES comes between IDENTITY and STATE, and can be read in PRE_COPY. */
+static void nvmevf_save_kunit_namespaces(struct kunit *test)
+{
+	static const size_t chunks[] = { 1, 100, USER_SIZE };
+	struct nvmevf_stream_kunit *t = test->priv;
+	struct nvmevf_namespaces *list;
+	size_t state_at, size;
+	int i;
+
+	list = kunit_kzalloc(test, struct_size(list, ns, 2), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, list);
+	list->count = 2;
+	memset(list->ns, 0x5a, 2 * sizeof(*list->ns));
+
+	t->len = 0;
+	nvmevf_stream_kunit_add_identity(t);
+	nvmevf_stream_kunit_add(t, 4, 1, 128, list->ns);
+	state_at = t->len;
+	nvmevf_stream_kunit_add_state(t);
+	nvmevf_stream_kunit_add_end(t);
+	size = t->len;
+
+	for (i = 0; i < ARRAY_SIZE(chunks); i++) {
+		t->stream = nvmevf_save_open(&t->vdev, &t->ctrl, &t->identity,
+					     list, STATE_SIZE);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->stream);
+		nvmevf_save_kunit_expect_read(test, 0, state_at, chunks[i]);
+		KUNIT_EXPECT_EQ(test,
+				nvmevf_save_read(t->stream->filp, t->user, 1,
+						 NULL), -ENOMSG);
+		KUNIT_ASSERT_EQ(test, nvmevf_save_start(t->stream, STATE_SIZE), 0);
+		nvmevf_save_kunit_expect_read(test, state_at, size, chunks[i]);
+		nvmevf_save_kunit_close(test);
+	}
 }
 
 static struct kunit_case nvmevf_save_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_save_kunit_again),
 	KUNIT_CASE(nvmevf_save_kunit_start),
+	KUNIT_CASE(nvmevf_save_kunit_namespaces),
 	{ }
 };
 

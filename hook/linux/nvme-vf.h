@@ -7,8 +7,8 @@
  *
  * nvme_submit_vf_cmd() lets only the commands of a table through. The function
  * takes from the caller only the fields that the table names, and writes the name
- * of the VF (the VF index, for example) itself. So a driver can reach only its own
- * VF.
+ * of the VF (the VF index, for example) itself. So a driver can change only its own
+ * VF, and can read nothing of other VFs but their resources and namespaces.
  *
  * Locks: a caller may hold any sleeping lock except one that a reset of the PF or
  * its remove() takes. The functions take no device lock. They hold no lock while
@@ -75,10 +75,17 @@ struct nvme_vf_result {
 /**
  * nvme_submit_vf_cmd() - Send an admin command for a VF to the PF
  * @vf: the VF, bound to the driver of the caller
- * @cmd: the command. Identify is let through for the Controller (CNS 01h) and the
- *	Secondary Controller List (CNS 15h). Of Identify, only the opcode, CNS, and
- *	with CNS 15h also CNTID are taken from @cmd. linux/nvme-vf-lm.h has more
- *	commands.
+ * @cmd: the command. Identify is let through for these data structures, and these
+ *	fields are taken from @cmd besides the opcode and CNS:
+ *	* 01h, Identify Controller: none
+ *	* 03h, Namespace Identification Descriptor list: NSID
+ *	* 10h, Allocated Namespace ID list: NSID
+ *	* 11h, Identify Namespace for an allocated NSID: NSID
+ *	* 12h, list of the controllers that a namespace is attached to: NSID, CNTID
+ *	* 15h, Secondary Controller List: CNTID
+ *
+ *	These describe the PF and its subsystem, and change nothing. linux/nvme-vf-lm.h
+ *	has more commands.
  * @buf: data to send, or memory for the data to receive; NULL for a command
  *	without data. Page aligned memory is not copied. vmalloc() memory is
  *	allowed.

@@ -63,6 +63,7 @@ static void open_data(struct model *v, enum phase phase)
 		.fresh = true,
 		.fd = -1,
 		.phase = phase,
+		.state_at = STATE_AT,
 		.data = malloc(STREAM_MAX),
 		.most = sizes[v->pf->below(ARRAY_SIZE(sizes))],
 	};
@@ -122,8 +123,10 @@ static int arc(struct model *v, unsigned int next)
 	case ARC(RUNNING, PRE_COPY):
 	case ARC(RUNNING_P2P, PRE_COPY_P2P):
 		ret = model_query_size(v);
-		if (!ret)
+		if (!ret) {
 			open_data(v, PRECOPY);
+			v->data.state_at = vf_initial_bytes();
+		}
 		break;
 	case ARC(PRE_COPY_P2P, STOP_COPY):
 		ret = model_query_size(v);
@@ -225,7 +228,7 @@ void model_reset(struct model *v)
 
 long model_read(const struct model_data *d, size_t n)
 {
-	size_t end = d->phase == PRECOPY ? INITIAL : d->len;
+	size_t end = d->phase == PRECOPY ? d->state_at : d->len;
 
 	if (d->error)
 		return d->error;

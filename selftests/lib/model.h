@@ -11,8 +11,6 @@
 
 #define STATES		(VFIO_DEVICE_STATE_PRE_COPY_P2P + 1)
 
-/* In PRE_COPY, the bytes before the STATE record can be read. */
-#define INITIAL		STATE_AT
 #define STREAM_MAX	(1U << 20)
 
 struct model;
@@ -30,7 +28,8 @@ struct model_data {
 	bool		unsure;		/* a PF reset may have hit SAVE_DATA */
 	unsigned char	*data;
 	size_t		pos;
-	size_t		len;		/* reading: not known before PAYLOAD_AT */
+	size_t		state_at;	/* reading: the STATE record */
+	size_t		len;		/* reading: not known before the state */
 	size_t		most;		/* bytes at a time */
 	/* writing: */
 	size_t		good;		/* bytes before the damage */

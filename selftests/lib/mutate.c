@@ -25,6 +25,9 @@ static const struct verdict unfit = { UNFIT, EINVAL };
 /* The stream is well-formed, but the state is not. */
 static const struct verdict refused_by_controller = { REFUSED, EINVAL, .load = true };
 
+/* The first type that the driver does not know */
+#define UNKNOWN_TYPE	5
+
 #define UNKNOWN		"unknown record type * with flags *"
 #define BAD_FLAGS	"record type * has flags *, expected 0"
 #define BAD_LENGTH	"record type * has * bytes, expected *"
@@ -66,7 +69,7 @@ struct stream mutate_copy(const struct stream *from)
 
 struct stream mutate_empty_records(size_t len)
 {
-	struct nvmevf_record r = { 4, NVMEVF_RECORD_OPTIONAL, 0 };
+	struct nvmevf_record r = { UNKNOWN_TYPE, NVMEVF_RECORD_OPTIONAL, 0 };
 	struct stream s = { malloc(len), len };
 	size_t at;
 
@@ -298,7 +301,7 @@ static void lengths(struct mutate *m)
 /* Insert records of unknown types, in all places, with many flags and lengths. */
 static void future_types(struct mutate *m)
 {
-	static const __u32 types[] = { 0, 4, 0x100, 0x7777, 0x80000001, ~0U };
+	static const __u32 types[] = { 0, UNKNOWN_TYPE, 0x100, 0x7777, 0x80000001, ~0U };
 	static const __u32 flags[] = { 0, 1, 2, 3, 0x80000000, 0x80000001 };
 	static const __u64 lengths[] = {
 		0, 1, 5, 8, 4096, OPTIONAL_MAX, OPTIONAL_MAX + 1, 1ULL << 32,
@@ -366,7 +369,7 @@ static void optional_totals(struct mutate *m)
 		s = (struct stream){};
 		append(&s, m->good[0].data, STATE_AT);
 		for (left = OPTIONAL_TOTAL; left >= 2 * header + n; left -= header + n) {
-			append_record(&s, 4, NVMEVF_RECORD_OPTIONAL, n, n);
+			append_record(&s, UNKNOWN_TYPE, NVMEVF_RECORD_OPTIONAL, n, n);
 			if (left > OPTIONAL_TOTAL / 2 &&
 			    left - header - n <= OPTIONAL_TOTAL / 2)
 				append(&s, m->good[0].data + STATE_AT,
@@ -374,7 +377,7 @@ static void optional_totals(struct mutate *m)
 		}
 		/* The last record has padding if it is one byte too long. */
 		n = left - header + more;
-		append_record(&s, 4, NVMEVF_RECORD_OPTIONAL, n, n);
+		append_record(&s, UNKNOWN_TYPE, NVMEVF_RECORD_OPTIONAL, n, n);
 		append(&s, m->good[0].data + end_at(&m->good[0]), END_SIZE);
 		try(m, "optional total", &s, end_at(&s), more ?
 		    REFUSED_AS("optional records of more than 1048576 bytes") : taken);
@@ -392,7 +395,7 @@ static void bad_padding(struct mutate *m, size_t place, unsigned int len,
 	for (i = 0; i < ARRAY_SIZE(values); i++) {
 		s = (struct stream){};
 		append(&s, m->good[0].data, place);
-		append_record(&s, 4, NVMEVF_RECORD_OPTIONAL, len, len);
+		append_record(&s, UNKNOWN_TYPE, NVMEVF_RECORD_OPTIONAL, len, len);
 		s.data[place + sizeof(struct nvmevf_record) + at] = values[i];
 		append(&s, m->good[0].data + place, m->good[0].len - place);
 		try(m, "padding", &s, end_at(&s), REFUSED_AS("padding is not 0"));
@@ -455,7 +458,7 @@ static void sequence(struct mutate *m, unsigned int count, unsigned int number)
 			append(&s, m->good[0].data + end_at(&m->good[0]), END_SIZE);
 			break;
 		default:
-			append_record(&s, 4, kind == 'O', 24, 24);
+			append_record(&s, UNKNOWN_TYPE, kind == 'O', 24, 24);
 		}
 	}
 	try(m, "sequence", &s, end, v);
@@ -516,6 +519,41 @@ static void splices(struct mutate *m)
 	}
 }
 
+/* Insert NAMESPACES before STATE, and flip each bit of it. */
+static void namespaces(struct mutate *m)
+{
+	const size_t header = sizeof(struct nvmevf_record);
+	size_t bit, bits = 8 * m->namespaces.len;
+	struct verdict v;
+	struct stream s;
+	int fix;
+
+	for (bit = 0; bit <= bits; bit++) {
+		for (fix = 0; fix < 2; fix++) {
+			s = (struct stream){};
+			append(&s, m->good[0].data, STATE_AT);
+			append(&s, m->namespaces.data, m->namespaces.len);
+			append(&s, m->good[0].data + STATE_AT,
+			       m->good[0].len - STATE_AT);
+			if (bit < bits)
+				s.data[STATE_AT + bit / 8] ^= 1 << bit % 8;
+
+			v = fix ? taken : bad_checksum;
+			if (bit < bits && bit / 8 >= header)
+				v = REFUSED_AS("*");
+			else if (bit / 8 >= offsetof(struct nvmevf_record, length) &&
+				 bit < bits)
+				v = unfit;
+			else if (bit / 8 >= offsetof(struct nvmevf_record, flags) &&
+				 bit < bits)
+				v = REFUSED_AS("record type 4 has flags *, expected 0x1");
+			/* else: another optional record, or the good one */
+			try(m, "namespaces", &s, fix ? end_at(&s) : 0, v);
+			free(s.data);
+		}
+	}
+}
+
 static void trailing_data(struct mutate *m)
 {
 	static const size_t sizes[] = { 1, 7, 8, 16, 24, 4096, 100000 };
@@ -572,6 +610,7 @@ void mutate_all(struct mutate *m)
 	paddings(m);
 	sequences(m);
 	splices(m);
+	namespaces(m);
 	trailing_data(m);
 	other_controllers(m);
 }

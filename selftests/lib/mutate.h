@@ -31,6 +31,7 @@ struct verdict {
 
 struct mutate {
 	struct stream	good[2];	/* of two guests */
+	struct stream	namespaces;	/* a NAMESPACES record that the VF accepts */
 	__u64		limit;		/* bytes of state that one command carries */
 	/* Use every @step-th stream, beginning with the @first. */
 	unsigned int	step, first;

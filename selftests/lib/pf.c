@@ -214,6 +214,38 @@ __u16 pf_vf_cntlid(const char *vf_bdf)
 	return list[find_relation(vf_bdf)->index].id;
 }
 
+int pf_identify(const struct pf *pf, __u8 cns, __u32 nsid, __u16 cntid, void *data)
+{
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x06,		/* Identify */
+		.nsid = nsid,
+		.cdw10 = cntid << 16 | cns,
+		.addr = (uintptr_t)data,
+		.data_len = 4096,
+	};
+
+	return pf_admin(pf, &cmd);
+}
+
+unsigned int pf_vf_namespaces(const char *vf_bdf)
+{
+	__u16 cntlid = pf_vf_cntlid(vf_bdf), ctrls[2048];
+	unsigned int i, count = 0;
+	__u32 nsids[1024];
+	struct pf pf;
+
+	pf_find(&pf, vf_bdf);
+	if (pf_identify(&pf, 0x10, 0, 0, nsids))
+		die("%s: reading the Allocated Namespace ID list failed", pf.bdf);
+	for (i = 0; i < 1024 && nsids[i]; i++) {
+		if (pf_identify(&pf, 0x12, nsids[i], cntlid, ctrls))
+			die("%s: reading the controllers of namespace %u failed",
+			    pf.bdf, nsids[i]);
+		count += ctrls[0] && ctrls[1] == cntlid;
+	}
+	return count;
+}
+
 void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf)
 {
 	const struct secondary *vfs = (const void *)pf->vfs;
@@ -221,6 +253,24 @@ void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf)
 	/* The first entry contains the number of entries. */
 	if (!virt_mgmt(pf, &vfs[find_relation(vf_bdf)->index], 0x7, 0))
 		die("%s: taking the VF offline failed", vf_bdf);
+}
+
+void pf_set_attached(const struct pf *pf, const char *vf_bdf, __u32 nsid, bool attached)
+{
+	const struct secondary *vfs = (const void *)pf->vfs;
+	__u16 list[2048] = { 1, vfs[find_relation(vf_bdf)->index].id };
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x15,		/* Namespace Attachment */
+		.nsid = nsid,
+		.cdw10 = !attached,
+		.addr = (uintptr_t)list,
+		.data_len = sizeof(list),
+	};
+	int status = pf_admin(pf, &cmd);
+
+	/* Namespace Already Attached, or Not Attached */
+	if (status && (status & 0x7ff) != (attached ? 0x118 : 0x11a))
+		die("%s: Namespace Attachment failed: %#x", vf_bdf, status);
 }
 
 void pf_restore_vfs(const struct pf *pf)

@@ -6,6 +6,7 @@
 #ifndef NVMEVF_TEST_PF_H
 #define NVMEVF_TEST_PF_H
 
+#include <stdbool.h>
 #include <linux/nvme_ioctl.h>
 
 /*
@@ -22,8 +23,11 @@ struct pf {
 void pf_find(struct pf *pf, const char *vf_bdf);
 /* Return the VF's number, counted from 1 as the PF does. */
 int pf_vf_index(const char *vf_bdf);
-/* Return the controller ID of the VF. */
+/* Return the controller ID of the VF, and the number of namespaces attached to the VF. */
 __u16 pf_vf_cntlid(const char *vf_bdf);
+unsigned int pf_vf_namespaces(const char *vf_bdf);
+/* Send Identify; return the status or -errno. */
+int pf_identify(const struct pf *pf, __u8 cns, __u32 nsid, __u16 cntid, void *data);
 void pf_open(struct pf *pf, const char *vf_bdf);
 /* Send an admin command; return its status or -errno. */
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
@@ -31,6 +35,8 @@ int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
 void pf_set_timeout(const struct pf *pf, unsigned int seconds);
 /* Take one VF offline, even if the VF is in use. */
 void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf);
+/* Attach a namespace to a VF, or detach it. */
+void pf_set_attached(const struct pf *pf, const char *vf_bdf, __u32 nsid, bool attached);
 /* Reset the controller. */
 void pf_reset(const struct pf *pf);
 /* Unbind the nvme driver from the PF, or bind it and wait until it is ready. */

@@ -40,9 +40,18 @@ int stream_read(struct stream *s, int fd, size_t chunk)
 	return ret;
 }
 
-__u64 stream_state_length(const struct stream *s)
+size_t stream_state_at(const struct stream *s)
 {
 	const struct nvmevf_record *record = (void *)s->data + STATE_AT;
+
+	if (s->len < PAYLOAD_AT || record->type != NVMEVF_RECORD_NAMESPACES)
+		return STATE_AT;
+	return PAYLOAD_AT + record->length;
+}
+
+__u64 stream_state_length(const struct stream *s)
+{
+	const struct nvmevf_record *record = (void *)s->data + stream_state_at(s);
 
 	return record->length;
 }

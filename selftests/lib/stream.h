@@ -8,7 +8,10 @@
 
 #include "../../format.h"
 
-/* A stream begins with two records, IDENTITY and STATE, and ends with END. */
+/*
+ * A stream begins with IDENTITY and ends with STATE and END. After IDENTITY, a stream that
+ * was opened in PRE_COPY also has NAMESPACES; then STATE is not at STATE_AT.
+ */
 struct stream {
 	unsigned char	*data;
 	size_t		len;
@@ -24,6 +27,8 @@ int stream_read(struct stream *s, int fd, size_t chunk);
 /* Append to what @s has. -ENOMSG: the rest follows in STOP_COPY. */
 int stream_read_more(struct stream *s, int fd, size_t chunk);
 int stream_write(const struct stream *s, int fd, size_t chunk);
+/* Return where the STATE record begins; its header need not be in the stream. */
+size_t stream_state_at(const struct stream *s);
 /* Return the bytes of controller state in the stream. */
 __u64 stream_state_length(const struct stream *s);
 /* Read or write one byte, depending on the direction of @fd; return 0 or -errno. */

@@ -12,6 +12,7 @@
 
 #include "fault.h"
 #include "pf.h"
+#include "stream.h"
 #include "sysfs.h"
 #include "util.h"
 #include "vf.h"
@@ -403,6 +404,16 @@ bool vf_state_has_stream(unsigned int state)
 {
 	return vf_state_is_precopy(state) || state == VFIO_DEVICE_STATE_STOP_COPY ||
 	       state == VFIO_DEVICE_STATE_RESUMING;
+}
+
+size_t vf_initial_bytes(void)
+{
+	static size_t bytes;
+
+	if (!bytes)
+		bytes = PAYLOAD_AT + pf_vf_namespaces(vf_bdf(0)) *
+			sizeof(struct nvmevf_namespace);
+	return bytes;
 }
 
 unsigned int vf_images(void)

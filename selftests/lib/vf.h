@@ -82,6 +82,12 @@ bool vf_state_is_precopy(unsigned int state);
 /* Does the driver return a data_fd on entry into @state? */
 bool vf_state_has_stream(unsigned int state);
 
+/*
+ * Return the bytes of a stream that can be read in PRE_COPY. All VFs have the same
+ * namespaces.
+ */
+size_t vf_initial_bytes(void);
+
 /* Return how many controller states the driver holds in memory, of all VFs. */
 unsigned int vf_images(void);
 

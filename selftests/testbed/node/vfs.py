@@ -73,3 +73,9 @@ def set_resources(vf, queues, vectors):
     nvme(*controller, "-r", "1", "-a", "8", "-n", str(vectors))
     nvme(*controller, "-a", "9")
     bind(vf)
+
+
+def set_attached(vf, nsid, attached):
+    """Attach namespace @nsid to @vf, or detach the namespace."""
+    nvme("attach-ns" if attached else "detach-ns", pf_device(), "-n", str(nsid),
+         "-c", str(vf_number(vf)))
