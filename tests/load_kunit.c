@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Write streams, good and bad, byte by byte. Included by load.c. */
 
+#include "golden_kunit.h"
 #include "namespaces_kunit.h"
 #include "stream_kunit.h"
 
@@ -467,6 +468,25 @@ static void nvmevf_load_kunit_namespaces(struct kunit *test)
 	nvmevf_load_kunit_expect_refused(test, -EIO, "the PF is being reset");
 }
 
+/* Version 1 is final: each driver must accept these bytes. */
+static void nvmevf_load_kunit_golden(struct kunit *test)
+{
+	const u8 *golden = nvmevf_golden_kunit_stream;
+	struct nvmevf_stream_kunit *t = test->priv;
+	const size_t size = sizeof(nvmevf_golden_kunit_stream);
+	const size_t after = GOLDEN_NAMESPACES_AT + GOLDEN_NAMESPACES_SIZE;
+
+	nvmevf_namespaces_kunit_start(test);
+	memcpy(t->bytes, golden, size);
+	t->len = size;
+	nvmevf_load_kunit_expect_accepted(test);
+
+	memcpy(t->bytes + GOLDEN_NAMESPACES_AT, golden + after, size - after);
+	t->len = size - GOLDEN_NAMESPACES_SIZE;
+	put_unaligned_le32(GOLDEN_SHORT_CRC, t->bytes + t->len - 8);
+	nvmevf_load_kunit_expect_accepted(test);
+}
+
 /* NAMESPACES comes once, between IDENTITY and STATE. */
 static void nvmevf_load_kunit_namespaces_order(struct kunit *test)
 {
@@ -540,6 +560,7 @@ static struct kunit_case nvmevf_load_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_load_kunit_optional_total),
 	KUNIT_CASE(nvmevf_load_kunit_namespaces),
 	KUNIT_CASE(nvmevf_load_kunit_namespaces_order),
+	KUNIT_CASE(nvmevf_load_kunit_golden),
 	KUNIT_CASE(nvmevf_load_kunit_load_fails),
 	KUNIT_CASE(nvmevf_load_kunit_dead),
 	{ }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Read streams, byte by byte. Included by save.c. */
 
+#include "golden_kunit.h"
 #include "stream_kunit.h"
 
 /* Take the place of SAVE_DATA. */
@@ -169,10 +170,33 @@ static void nvmevf_save_kunit_namespaces(struct kunit *test)
 	}
 }
 
+/* Version 1 is final: the driver must write these bytes. */
+static void nvmevf_save_kunit_golden(struct kunit *test)
+{
+	const size_t size = sizeof(nvmevf_golden_kunit_stream);
+	const u8 *golden = nvmevf_golden_kunit_stream;
+	struct nvmevf_stream_kunit *t = test->priv;
+	struct nvmevf_namespaces *list;
+
+	list = kunit_kzalloc(test, struct_size(list, ns, 2), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, list);
+	list->count = 2;
+	memcpy(list->ns, golden + GOLDEN_NAMESPACES_AT + 16,
+	       GOLDEN_NAMESPACES_SIZE - 16);
+
+	memcpy(t->bytes, golden, size);
+	t->stream = nvmevf_save_open(&t->vdev, &t->ctrl, &t->identity, list,
+				     STATE_SIZE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->stream);
+	KUNIT_ASSERT_EQ(test, nvmevf_save_start(t->stream, STATE_SIZE), 0);
+	nvmevf_save_kunit_expect_read(test, 0, size, USER_SIZE);
+}
+
 static struct kunit_case nvmevf_save_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_save_kunit_again),
 	KUNIT_CASE(nvmevf_save_kunit_start),
 	KUNIT_CASE(nvmevf_save_kunit_namespaces),
+	KUNIT_CASE(nvmevf_save_kunit_golden),
 	{ }
 };
 

@@ -5,7 +5,7 @@ H := selftests/testbed/host
 
 .DEFAULT_GOAL := help
 .PHONY: help modules check check-hosts check-one bench demo demo-one-host demo-newer-qemu \
-	soak lint clean distclean deb install tree check-deb check-tree
+	soak golden lint clean distclean deb install tree check-deb check-tree
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
@@ -15,6 +15,7 @@ help:
 	@echo 'make check-hosts  run the tests of hosts, libvirt, driverctl and hot-plug'
 	@echo 'make soak       run the tests for hours; continue an interrupted run'
 	@echo 'make bench      measure what the driver costs: blackout, data_fd, memory, many VFs'
+	@echo 'make golden     write the golden streams anew, after a change of the model'"'"'s state'
 	@echo 'make lint       run checkpatch, sparse, W=1, kernel-doc, shellcheck, spell checker'
 	@echo 'make demo       migrate a VM under I/O between two hosts and back'
 	@echo 'make demo-one-host  migrate it within one host, and show where its blackout went'
@@ -56,6 +57,9 @@ demo-newer-qemu:
 
 soak:
 	@$(H)/soak
+
+golden:
+	@$(H)/golden
 
 bench:
 	@$(H)/bench
