@@ -23,6 +23,8 @@ void pf_find(struct pf *pf, const char *vf_bdf);
 /* Return the VF's number, counted from 1 as the PF does. */
 int pf_vf_index(const char *vf_bdf);
 void pf_open(struct pf *pf, const char *vf_bdf);
+/* Return N of nvmeN, the PF's controller. */
+unsigned int pf_controller(const struct pf *pf);
 /* Send an admin command; return its status or -errno. */
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
 /* Limit the time of an admin command; commands for VFs may take twice that. */
