@@ -34,6 +34,17 @@ static int open_controller(const struct pf *pf)
 	return must(open(path, O_RDWR));
 }
 
+unsigned int pf_controller(const struct pf *pf)
+{
+	unsigned int number;
+	char sys[64];
+
+	find_controller(sys, sizeof(sys), pf);
+	if (sscanf(strrchr(sys, '/'), "/nvme%u", &number) != 1)
+		die("%s: the controller has no number", sys);
+	return number;
+}
+
 /* A VF, its PF, and its number. */
 struct relation {
 	char	vf[16], pf[16];

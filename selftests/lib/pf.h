@@ -29,6 +29,8 @@ unsigned int pf_vf_namespaces(const char *vf_bdf);
 /* Send Identify; return the status or -errno. */
 int pf_identify(const struct pf *pf, __u8 cns, __u32 nsid, __u16 cntid, void *data);
 void pf_open(struct pf *pf, const char *vf_bdf);
+/* Return N of nvmeN, the PF's controller. */
+unsigned int pf_controller(const struct pf *pf);
 /* Send an admin command; return its status or -errno. */
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
 /* Limit the time of an admin command; commands for VFs may take twice that. */

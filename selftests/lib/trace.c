@@ -212,6 +212,55 @@ unsigned int calls_count(void)
 	return count;
 }
 
+#define SENT		TRACEFS "instances/" SYSTEM "_sent/"
+
+bool sent_open(unsigned int controller)
+{
+	char filter[64];
+
+	sent_close();
+	if (access(TRACEFS "events/nvme/nvme_setup_cmd", F_OK))
+		return false;
+	must(mkdir(SENT, 0700));
+	snprintf(filter, sizeof(filter), "ctrl_id == %u && qid == 0", controller);
+	put(SENT "events/nvme/nvme_setup_cmd/filter", filter);
+	put(SENT "events/nvme/nvme_setup_cmd/enable", "1");
+	return true;
+}
+
+void sent_close(void)
+{
+	rmdir(SENT);
+}
+
+void sent_clear(void)
+{
+	close(must(open(SENT "trace", O_WRONLY | O_TRUNC)));
+}
+
+unsigned int sent_read(char *last, size_t size)
+{
+	FILE *in = fopen(SENT "trace", "r");
+	char *line = NULL, *event;
+	unsigned int count = 0;
+	size_t room = 0;
+
+	if (!in)
+		die("cannot read " SENT "trace: %s", strerror(errno));
+	while (getline(&line, &room, in) >= 0) {
+		event = strstr(line, ", nsid=");
+		if (*line == '#' || !event)
+			continue;
+		count++;
+		event[strcspn(event, "\n")] = '\0';
+		if (last)
+			snprintf(last, size, "%s", event + 2);
+	}
+	free(line);
+	fclose(in);
+	return count;
+}
+
 static int kmsg = -1;
 
 void log_open(void)

@@ -38,6 +38,19 @@ void calls_clear(void);
 unsigned int calls_count(void);
 
 /*
+ * Record the commands that nvme sends to the admin queue of a controller; return
+ * false if the kernel has no such tracepoint.
+ */
+bool sent_open(unsigned int controller);
+void sent_close(void);
+void sent_clear(void);
+/*
+ * Return how many commands were sent since sent_clear(), and the fields of the
+ * last one as text, from "nsid=" on. @last may be NULL.
+ */
+unsigned int sent_read(char *last, size_t size);
+
+/*
  * Follow the kernel's log: does a line since log_open(), or since the last match, contain
  * @pattern of fnmatch(3)?
  */

@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Test the functions of linux/nvme-vf.h: which commands they let through to the PF,
+ * what the PF gets, and their errors. The module nvme-vf-test calls them. The
+ * tracepoint nvme_setup_cmd tells what was sent.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+#include "hook/nvme-vf-test.h"
+#include "lib/fault.h"
+#include "lib/pf.h"
+#include "lib/trace.h"
+#include "lib/util.h"
+#include "lib/vf.h"
+
+#define DEVICE		"/dev/nvme-vf-test"
+#define IDENTIFY	0x06
+#define CNS_CTRL	0x01
+#define CNS_SECONDARY	0x15
+#define PAGE		4096
+#define MOST_COMMANDS	16	/* of all VFs of a PF */
+#define BOUND		5	/* seconds in which an error must come */
+
+/* What Identify is let through for, and which fields the caller decides */
+static const struct cns {
+	unsigned int	cns;
+	bool		nsid;
+	bool		cntid;
+} cns_allowed[] = {
+	{ CNS_CTRL },
+	{ 0x03, .nsid = true },		/* Namespace Identification Descriptors */
+	{ 0x10, .nsid = true },		/* Allocated Namespace ID list */
+	{ 0x11, .nsid = true },		/* Identify Namespace, allocated */
+	{ 0x12, .nsid = true, .cntid = true },	/* Controllers of a namespace */
+	{ CNS_SECONDARY, .cntid = true },
+};
+
+static const enum fault_command without_data[] = {
+	COMMAND_QUERY, COMMAND_SUSPEND, COMMAND_RESUME,
+};
+
+FIXTURE(hook)
+{
+	struct pf pf;
+	int fd;
+	char *data;
+};
+
+FIXTURE_SETUP(hook)
+{
+	const char *why = vf_skip_reason(2, VF_ANY, true);
+
+	if (why)
+		SKIP(return, "%s", why);
+	if (system("modprobe -q nvme-vf-test"))
+		SKIP(return, "there is no module nvme-vf-test");
+	pf_open(&self->pf, vf_bdf(0));
+	if (!sent_open(pf_controller(&self->pf)))
+		SKIP(return, "this kernel has no tracefs");
+	self->fd = must(open(DEVICE, O_RDWR));
+	self->data = must(aligned_alloc(PAGE, 8 << 20) ?: (void *)-1);
+	memset(self->data, 0x5a, 8 << 20);
+}
+
+FIXTURE_TEARDOWN(hook)
+{
+	pf_set_timeout(&self->pf, 60);
+	fault_clear_all(vf_bdf(0));
+	close(self->fd);
+	free(self->data);
+	sent_close();
+}
+
+/* Prepare a call for the PCI function @bdf. */
+static struct nvme_vf_test make_call(unsigned int function, const char *bdf)
+{
+	struct nvme_vf_test call = { .function = function };
+	unsigned int domain, bus, device, number;
+
+	if (sscanf(bdf, "%x:%x:%x.%x", &domain, &bus, &device, &number) != 4)
+		die("%s is no address of a PCI function", bdf);
+	call.domain = domain;
+	call.bus = bus;
+	call.devfn = device << 3 | number;
+	return call;
+}
+
+static struct nvme_vf_test make_command(const char *bdf, unsigned int opcode,
+					void *data, unsigned int len)
+{
+	struct nvme_vf_test call = make_call(NVME_VF_TEST_SUBMIT, bdf);
+
+	call.cmd[0] = opcode;
+	call.buf = (uintptr_t)data;
+	call.len = len;
+	return call;
+}
+
+static void set_dword(struct nvme_vf_test *call, unsigned int index, __u32 value)
+{
+	memcpy(&call->cmd[4 * index], &value, sizeof(value));
+}
+
+/* Return what the function returned. */
+static int do_call(int fd, struct nvme_vf_test *call)
+{
+	must(ioctl(fd, NVME_VF_TEST_CALL, call));
+	return call->ret;
+}
+
+static int submit(FIXTURE_DATA(hook) * self, unsigned int opcode, __u32 cdw10,
+		  __u32 cdw11, unsigned int len)
+{
+	struct nvme_vf_test call = make_command(vf_bdf(0), opcode,
+						len ? self->data : NULL, len);
+
+	set_dword(&call, 10, cdw10);
+	set_dword(&call, 11, cdw11);
+	return do_call(self->fd, &call);
+}
+
+static bool is_without_data(unsigned int opcode)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(without_data); i++)
+		if (without_data[i] == opcode)
+			return true;
+	return false;
+}
+
+static bool is_cns_allowed(unsigned int cns)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cns_allowed); i++)
+		if (cns_allowed[i].cns == cns)
+			return true;
+	return false;
+}
+
+/* No opcode but Identify and the five reaches the PF, whatever data it has. */
+TEST_F(hook, each_opcode)
+{
+	static const unsigned int lengths[] = { 0, 1, PAGE };
+	unsigned int opcode, i, sent;
+	int expected;
+
+	for (opcode = 0; opcode <= 0xff; opcode++) {
+		for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+			sent = 0;
+			expected = -EPERM;
+			if (opcode == IDENTIFY || opcode == COMMAND_LOAD) {
+				/* CNS 00h, and no bytes that count */
+				expected = -EINVAL;
+			} else if (is_without_data(opcode)) {
+				sent = !lengths[i];
+				expected = sent ? 0 : -EINVAL;
+			} else if (opcode == COMMAND_SAVE) {
+				sent = lengths[i] > 0;
+				/* The VF is not suspended. */
+				expected = sent ? -EPROTO : -EINVAL;
+			}
+			sent_clear();
+			EXPECT_EQ(expected, submit(self, opcode, 0, 0, lengths[i]));
+			EXPECT_EQ(sent, sent_read(NULL, 0));
+			ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+				TH_LOG("opcode %#x with %u bytes", opcode, lengths[i]);
+		}
+	}
+}
+
+/* Identify reaches the PF only with the values of CNS in the table. */
+TEST_F(hook, each_cns)
+{
+	struct nvme_vf_test call;
+	unsigned int cns, sent;
+
+	for (cns = 0; cns <= 0xff; cns++) {
+		sent_clear();
+		call = make_command(vf_bdf(0), IDENTIFY, self->data, PAGE);
+		set_dword(&call, 1, 1);
+		set_dword(&call, 10, cns);
+		EXPECT_EQ(is_cns_allowed(cns) ? 0 : -EINVAL,
+			  do_call(self->fd, &call));
+		sent = sent_read(NULL, 0);
+		EXPECT_EQ(is_cns_allowed(cns), sent);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("CNS %#x", cns);
+	}
+}
+
+/* Data of another length than the command has is refused. */
+TEST_F(hook, each_length)
+{
+	struct nvme_vf_test limit = make_call(NVME_VF_TEST_MAX_TRANSFER, vf_bdf(0));
+	struct nvme_vf_test call;
+	unsigned int i;
+
+	sent_clear();
+	for (i = 0; i < ARRAY_SIZE(cns_allowed); i++) {
+		EXPECT_EQ(-EINVAL, submit(self, IDENTIFY, cns_allowed[i].cns, 0, 0));
+		EXPECT_EQ(-EINVAL, submit(self, IDENTIFY, cns_allowed[i].cns, 0, 1));
+		EXPECT_EQ(-EINVAL, submit(self, IDENTIFY, cns_allowed[i].cns, 0, PAGE - 1));
+		EXPECT_EQ(-EINVAL, submit(self, IDENTIFY, cns_allowed[i].cns, 0, PAGE + 1));
+	}
+	EXPECT_EQ(-EINVAL, submit(self, COMMAND_LOAD, 0, 0, PAGE));
+	EXPECT_EQ(-EINVAL, submit(self, COMMAND_LOAD, 0, PAGE + 1, PAGE));
+	EXPECT_EQ(-EINVAL, submit(self, COMMAND_LOAD, 0, ~0U, PAGE));
+	EXPECT_EQ(-EINVAL, submit(self, COMMAND_LOAD, 0, 1, 0));
+
+	/* a length without data, and data without a length */
+	call = make_command(vf_bdf(0), COMMAND_SUSPEND, NULL, PAGE);
+	EXPECT_EQ(-EINVAL, do_call(self->fd, &call));
+	call = make_command(vf_bdf(0), COMMAND_SUSPEND, self->data, 0);
+	EXPECT_EQ(-EINVAL, do_call(self->fd, &call));
+	call = make_command(vf_bdf(0), COMMAND_SAVE, self->data, 0);
+	EXPECT_EQ(-EINVAL, do_call(self->fd, &call));
+
+	ASSERT_EQ(0, do_call(self->fd, &limit));
+	ASSERT_LE(PAGE, limit.value);
+	ASSERT_GT(8 << 20, limit.value);
+	EXPECT_EQ(-EMSGSIZE, submit(self, COMMAND_SAVE, 0, 0, limit.value + 1));
+	EXPECT_EQ(-EMSGSIZE, submit(self, COMMAND_LOAD, 0, 1, limit.value + 1));
+	EXPECT_EQ(0, sent_read(NULL, 0));
+
+	EXPECT_EQ(-EPROTO, submit(self, COMMAND_SAVE, 0, 0, limit.value));
+	EXPECT_EQ(1, sent_read(NULL, 0));
+}
+
+/* Check the fields of the one command that was sent. */
+static void expect_sent(struct __test_metadata *_metadata, unsigned int opcode,
+			__u32 nsid, __u32 cdw10, __u32 cdw11)
+{
+	char last[512] = "", begin[64], expected[128];
+	unsigned int i;
+
+	snprintf(begin, sizeof(begin), "nsid=%u, flags=0x0, meta=0x0, ", nsid);
+	if (opcode == IDENTIFY) {
+		snprintf(expected, sizeof(expected), "cns=%u, ctrlid=%u)",
+			 cdw10 & 0xff, cdw10 >> 16);
+	} else {
+		snprintf(expected, sizeof(expected),
+			 "cdw10=%02x %02x %02x %02x %02x %02x %02x %02x",
+			 cdw10 & 0xff, cdw10 >> 8 & 0xff, cdw10 >> 16 & 0xff,
+			 cdw10 >> 24, cdw11 & 0xff, cdw11 >> 8 & 0xff,
+			 cdw11 >> 16 & 0xff, cdw11 >> 24);
+		for (i = 0; i < 16; i++)
+			strcat(expected, " 00");
+	}
+	EXPECT_EQ(1, sent_read(last, sizeof(last)));
+	EXPECT_EQ(0, strncmp(last, begin, strlen(begin)));
+	EXPECT_NE(NULL, strstr(last, expected));
+	ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+		TH_LOG("opcode %#x was sent as \"%s\"", opcode, last);
+}
+
+/* The caller decides no field that the table does not name, and never the VF. */
+TEST_F(hook, fields_of_the_caller)
+{
+	const unsigned int vf = pf_vf_index(vf_bdf(1));
+	struct nvme_vf_test call;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(without_data); i++) {
+		call = make_command(vf_bdf(1), without_data[i], NULL, 0);
+		memset(&call.cmd[1], 0xff, sizeof(call.cmd) - 1);
+		sent_clear();
+		EXPECT_EQ(0, do_call(self->fd, &call));
+		expect_sent(_metadata, without_data[i], 0, vf, 0);
+	}
+
+	call = make_command(vf_bdf(1), COMMAND_SAVE, self->data, PAGE);
+	memset(&call.cmd[1], 0xff, sizeof(call.cmd) - 1);
+	sent_clear();
+	EXPECT_EQ(-EPROTO, do_call(self->fd, &call));
+	expect_sent(_metadata, COMMAND_SAVE, 0, vf, 0);
+
+	call = make_command(vf_bdf(1), COMMAND_LOAD, self->data, PAGE);
+	memset(&call.cmd[1], 0xff, sizeof(call.cmd) - 1);
+	set_dword(&call, 11, 4095);
+	sent_clear();
+	EXPECT_GT(0, do_call(self->fd, &call));
+	expect_sent(_metadata, COMMAND_LOAD, 0, vf, 4095);
+
+	for (i = 0; i < ARRAY_SIZE(cns_allowed); i++) {
+		const struct cns *c = &cns_allowed[i];
+
+		call = make_command(vf_bdf(1), IDENTIFY, self->data, PAGE);
+		memset(&call.cmd[1], 0xff, sizeof(call.cmd) - 1);
+		set_dword(&call, 10, 0xffffff00 | c->cns);
+		sent_clear();
+		/* The controller knows no such namespace. */
+		do_call(self->fd, &call);
+		expect_sent(_metadata, IDENTIFY, c->nsid ? ~0U : 0,
+			    c->cns | (c->cntid ? 0xffff0000 : 0), 0);
+	}
+}
+
+/* Result and status come back, also of a command that fails. */
+TEST_F(hook, result_and_status)
+{
+	static const struct {
+		__u32	status;
+		int	error;
+	} outcomes[] = {
+		{ 0x0000, 0 }, { 0x0001, -EOPNOTSUPP }, { 0x0002, -EINVAL },
+		{ 0x0006, -EIO }, { 0x000c, -EPROTO }, { 0x4002, -EINVAL },
+		{ 0x400c, -EPROTO }, { 0x0109, -EIO }, { 0x7fff, -EIO },
+	};
+	struct nvme_vf_test call;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(outcomes); i++) {
+		if (outcomes[i].status)
+			ASSERT_TRUE(fault_set_once(vf_bdf(0), COMMAND_QUERY,
+						   FAULT_STATUS,
+						   outcomes[i].status));
+		call = make_command(vf_bdf(0), COMMAND_QUERY, NULL, 0);
+		EXPECT_EQ(outcomes[i].error, do_call(self->fd, &call));
+		EXPECT_EQ(outcomes[i].status, call.status);
+		EXPECT_EQ(!outcomes[i].error, call.value > 0);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("status %#x", outcomes[i].status);
+	}
+
+	/* not sent: no result of an earlier command */
+	call = make_command(vf_bdf(0), 0x0d, NULL, 0);
+	EXPECT_EQ(-EPERM, do_call(self->fd, &call));
+	EXPECT_EQ(0, call.status);
+	EXPECT_EQ(0, call.value);
+}
+
+static const unsigned int functions[] = {
+	NVME_VF_TEST_SUBMIT, NVME_VF_TEST_MAX_TRANSFER, NVME_VF_TEST_EPOCH,
+	NVME_VF_TEST_CHECK_MIGRATION,
+};
+
+/* Expect @error of all functions for the PCI function @bdf, and no command. */
+static void expect_all(struct __test_metadata *_metadata, int fd, const char *bdf,
+		       int error)
+{
+	struct nvme_vf_test call;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(functions); i++) {
+		call = make_call(functions[i], bdf);
+		call.cmd[0] = COMMAND_QUERY;
+		EXPECT_EQ(error, do_call(fd, &call))
+			TH_LOG("function %u", functions[i]);
+	}
+}
+
+/* The functions serve VFs only. */
+TEST_F(hook, pf_is_no_vf)
+{
+	sent_clear();
+	expect_all(_metadata, self->fd, self->pf.bdf, -EINVAL);
+	EXPECT_EQ(0, sent_read(NULL, 0));
+}
+
+/* A VF whose PF has no driver. */
+TEST_F(hook, pf_without_driver)
+{
+	struct nvme_vf_test before = make_call(NVME_VF_TEST_EPOCH, vf_bdf(0));
+	struct nvme_vf_test after = before;
+
+	ASSERT_EQ(0, do_call(self->fd, &before));
+	pf_unbind(&self->pf);
+	expect_all(_metadata, self->fd, vf_bdf(0), -ENODEV);
+	pf_bind(&self->pf);
+	pf_await_live(&self->pf);
+	pf_restore_vfs(&self->pf);
+	expect_all(_metadata, self->fd, vf_bdf(0), 0);
+	ASSERT_EQ(0, do_call(self->fd, &after));
+	EXPECT_NE(before.value, after.value);
+}
+
+struct resets {
+	const struct pf	*pf;
+	unsigned int	count;
+};
+
+static void *reset_often(void *arg)
+{
+	struct resets *r = arg;
+
+	for (; r->count; r->count--)
+		pf_reset(r->pf);
+	return NULL;
+}
+
+/* During a reset of the PF, a command is not sent or is canceled. */
+TEST_F(hook, pf_is_reset)
+{
+	struct nvme_vf_test call, epoch = make_call(NVME_VF_TEST_EPOCH, vf_bdf(0));
+	struct resets resets = { &self->pf, 8 };
+	unsigned int refused = 0, epochs = 0;
+	pthread_t thread;
+	__u64 last;
+
+	ASSERT_EQ(0, do_call(self->fd, &epoch));
+	last = epoch.value;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_often, &resets));
+	while (__atomic_load_n(&resets.count, __ATOMIC_RELAXED)) {
+		call = make_command(vf_bdf(0), COMMAND_QUERY, NULL, 0);
+		switch (do_call(self->fd, &call)) {
+		case -EAGAIN:
+			refused++;
+			break;
+		case 0:
+		case -ECANCELED:
+		case -EINVAL:	/* the reset took the VF offline */
+		case -EIO:
+			break;
+		default:
+			EXPECT_EQ(0, call.ret);
+		}
+		ASSERT_EQ(0, do_call(self->fd, &epoch));
+		ASSERT_LE(last, epoch.value);
+		epochs += last != epoch.value;
+		last = epoch.value;
+	}
+	await_thread(thread, "the last reset", PATIENCE);
+	EXPECT_LT(0, refused);
+	EXPECT_LT(0, epochs);
+	pf_await_live(&self->pf);
+	pf_restore_vfs(&self->pf);
+	call = make_command(vf_bdf(0), COMMAND_QUERY, NULL, 0);
+	EXPECT_EQ(0, do_call(self->fd, &call));
+}
+
+/* Submit QUERY_DATA_SIZE from a process, whose exit status is 0 if QUERY succeeds. */
+static pid_t fork_query(int fd, unsigned int vf)
+{
+	struct nvme_vf_test call = make_command(vf_bdf(vf), COMMAND_QUERY, NULL, 0);
+	pid_t pid = must(fork());
+
+	if (!pid)
+		_exit(do_call(fd, &call) != 0);
+	return pid;
+}
+
+/* Wait until @count commands were sent. */
+static void await_sent(unsigned int count)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+
+	while (sent_read(NULL, 0) != count)
+		pause_until(deadline, "the commands are sent");
+}
+
+/* Wait for the end of a process; return its status. */
+static int await_process(pid_t pid, int seconds)
+{
+	time_t deadline = time(NULL) + seconds;
+	int status;
+
+	while (must(waitpid(pid, &status, WNOHANG)) == 0)
+		pause_until(deadline, "the process ends");
+	return status;
+}
+
+/*
+ * Commands for VFs leave tags to the PF. More than 16 wait, and the wait of a
+ * process that is killed ends.
+ */
+TEST_F(hook, more_commands_than_allowed)
+{
+	struct nvme_admin_cmd identify = {
+		.opcode = IDENTIFY,
+		.cdw10 = CNS_CTRL,
+		.addr = (uintptr_t)self->data,
+		.data_len = PAGE,
+	};
+	pid_t pid[MOST_COMMANDS + 2];
+	unsigned int i;
+	int status;
+
+	ASSERT_TRUE(fault_set(vf_bdf(0), COMMAND_QUERY, FAULT_NEVER, 0));
+	sent_clear();
+	for (i = 0; i < MOST_COMMANDS; i++)
+		pid[i] = fork_query(self->fd, 0);
+	await_sent(MOST_COMMANDS);
+	for (; i < ARRAY_SIZE(pid); i++) {
+		/* The limit is one of the PF, not of the VF. */
+		pid[i] = fork_query(self->fd, i % 2);
+		await_sleep(pid[i], SYS_ioctl, self->fd);
+	}
+	EXPECT_EQ(MOST_COMMANDS, sent_read(NULL, 0));
+
+	EXPECT_EQ(0, pf_admin(&self->pf, &identify));
+
+	kill(pid[MOST_COMMANDS], SIGKILL);
+	status = await_process(pid[MOST_COMMANDS], BOUND);
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(MOST_COMMANDS + 1, sent_read(NULL, 0));
+
+	ASSERT_TRUE(fault_set(vf_bdf(0), COMMAND_QUERY, FAULT_NONE, 0));
+	for (i = 0; i < ARRAY_SIZE(pid); i++)
+		if (i != MOST_COMMANDS)
+			EXPECT_EQ(0, await_process(pid[i], BOUND));
+}
+
+/* A command for a VF has twice the time of other admin commands, and not more. */
+TEST_F(hook, timeout)
+{
+	struct nvme_vf_test epoch = make_call(NVME_VF_TEST_EPOCH, vf_bdf(0));
+	struct nvme_vf_test call = make_command(vf_bdf(0), COMMAND_QUERY, NULL, 0);
+	long long begin;
+	__u64 before;
+
+	pf_set_timeout(&self->pf, 2);
+	ASSERT_EQ(0, do_call(self->fd, &epoch));
+	before = epoch.value;
+
+	ASSERT_TRUE(fault_set_once(vf_bdf(0), COMMAND_QUERY, FAULT_DELAY, 3200));
+	begin = now_ms();
+	EXPECT_EQ(0, do_call(self->fd, &call));
+	EXPECT_LE(3199, now_ms() - begin);
+	ASSERT_EQ(0, do_call(self->fd, &epoch));
+	EXPECT_EQ(before, epoch.value);
+
+	ASSERT_TRUE(fault_set_once(vf_bdf(0), COMMAND_QUERY, FAULT_NEVER, 0));
+	begin = running_ms();
+	call = make_command(vf_bdf(0), COMMAND_QUERY, NULL, 0);
+	EXPECT_EQ(-ECANCELED, do_call(self->fd, &call));
+	EXPECT_LE(4000, running_ms() - begin);
+	EXPECT_GT(4000 + 1000 * BOUND, running_ms() - begin);
+	EXPECT_EQ(0, call.status);
+	pf_await_live(&self->pf);
+	ASSERT_EQ(0, do_call(self->fd, &epoch));
+	EXPECT_NE(before, epoch.value);
+
+	ASSERT_TRUE(fault_set(vf_bdf(0), COMMAND_QUERY, FAULT_NONE, 0));
+	pf_restore_vfs(&self->pf);
+	EXPECT_EQ(0, do_call(self->fd, &call));
+}
+
+TEST_HARNESS_MAIN
