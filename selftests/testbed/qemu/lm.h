@@ -52,7 +52,21 @@ typedef struct NvmeLm {
     uint32_t    queried;    /* QUERY's size while suspended, until it is used */
     NvmeLmFault faults[NVME_LM_OPCODES][NVME_LM_NR_FAULTS];
     QEMUTimer   *timer;     /* of a PF: executes delayed commands */
+    bool        attached;   /* of a VF: has been given its first namespaces */
+
+    /* features that hw/nvme has for each namespace, not for each controller */
+    bool        cache_off;
+    uint32_t    err_rec[NVME_MAX_NAMESPACES + 1];
 } NvmeLm;
+
+struct NvmeCtrl;
+void nvme_lm_set_write_cache(struct NvmeCtrl *n, bool on);
+
+/* Whether the controller is a VF that can migrate */
+static inline bool nvme_lm_is_vf(const NvmeLm *lm)
+{
+    return lm->bh != NULL;
+}
 
 /* Whether the controller must not fetch commands */
 static inline bool nvme_lm_stopped(const NvmeLm *lm)
