@@ -213,6 +213,34 @@ void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf)
 		die("%s: taking the VF offline failed", vf_bdf);
 }
 
+void pf_start_vf(const struct pf *pf, const char *vf_bdf, unsigned int queues)
+{
+	const struct secondary *vf = (const void *)pf->vfs;
+
+	vf += find_relation(vf_bdf)->index;
+	if (!virt_mgmt(pf, vf, 0x008, queues) || !virt_mgmt(pf, vf, 0x108, vf->vectors) ||
+	    !virt_mgmt(pf, vf, 0x9, 0))
+		die("%s: bringing the VF online with %u queue pairs failed", vf_bdf, queues);
+}
+
+void pf_set_attached(const struct pf *pf, const char *vf_bdf, __u32 nsid, bool attached)
+{
+	const struct secondary *vfs = (const void *)pf->vfs;
+	__u16 list[2048] = { 1, vfs[find_relation(vf_bdf)->index].id };
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x15,		/* Namespace Attachment */
+		.nsid = nsid,
+		.cdw10 = !attached,
+		.addr = (uintptr_t)list,
+		.data_len = sizeof(list),
+	};
+	int status = pf_admin(pf, &cmd);
+
+	/* Namespace Already Attached, or Not Attached */
+	if (status && (status & 0x7ff) != (attached ? 0x118 : 0x11a))
+		die("%s: Namespace Attachment failed: %#x", vf_bdf, status);
+}
+
 void pf_restore_vfs(const struct pf *pf)
 {
 	const struct secondary *was = (const void *)pf->vfs;
