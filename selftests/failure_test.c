@@ -371,7 +371,7 @@ TEST_F(failure, truncated_on_save)
  */
 TEST_F(failure, too_long_on_save)
 {
-	static const __u32 lengths[] = { PAGE, 2 * PAGE };
+	static const __u32 lengths[] = { 2 * PAGE, 3 * PAGE };
 	struct nvme *n = &self->n;
 	struct stream s;
 	unsigned int i;
@@ -379,7 +379,7 @@ TEST_F(failure, too_long_on_save)
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
 		save_bad_state(_metadata, n, &self->sibling.vf, FAULT_LENGTH,
 			       lengths[i], &s);
-		EXPECT_GT(PAGE, stream_state_length(&s));
+		EXPECT_GT(2 * PAGE, stream_state_length(&s));
 		free(s.data);
 	}
 	move_to_sibling_vf(self);

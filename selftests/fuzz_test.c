@@ -37,6 +37,7 @@ struct saved {
 	unsigned char	*data;
 	size_t		len;
 	__u64		life;	/* guest_run, see struct model */
+	unsigned int	id;
 };
 
 static struct {
@@ -158,6 +159,16 @@ static void content_lost(struct model *v)
 		lose_guest();
 }
 
+static struct model *presenter(struct model *v, unsigned int id)
+{
+	struct model *other;
+
+	for (other = fuzz.vf; other < fuzz.vf + VFS; other++)
+		if (other != v && other->online && other->id == id)
+			return other;
+	return NULL;
+}
+
 /* Keep some of the data_fds whose streams are gone. */
 static void keep_dead_fd(int fd, bool write_end)
 {
@@ -210,6 +221,19 @@ static void settle(struct model *v)
 	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1)
 		die("SAVE_DATA did not end within %d s", PATIENCE);
 	v->data.phase = SAVED;
+}
+
+/* Do that for all VFs; return false if a closed data_fd prevents that. */
+static bool settle_all(void)
+{
+	struct model *v;
+
+	for (v = fuzz.vf; v < fuzz.vf + VFS; v++) {
+		if (v->data.there && v->data.phase == SAVING && v->data.fd < 0)
+			return false;
+		settle(v);
+	}
+	return true;
 }
 
 static void step_reset(struct model *v)
@@ -291,6 +315,7 @@ static void check_stream(struct model_data *d)
 	memcpy(s->data, d->data, d->len);
 	s->len = d->len;
 	s->life = d->life;
+	s->id = d->id;
 	note(" all");
 }
 
@@ -376,6 +401,7 @@ static void choose_stream(struct model_data *d)
 	d->len = s->len;
 	d->good = s->len;
 	d->life = s->life;
+	d->id = s->id;
 	d->damaged = one_in(3);
 	if (!d->damaged)
 		return;
@@ -424,13 +450,16 @@ static void step_write(struct model *v)
 	else if (n > d->len - d->pos)
 		n = d->len - d->pos;
 	end = !d->damaged && d->pos + n == d->len;
+	/* Whether LOAD_DATA is refused depends on a SAVE_DATA of the other VF. */
+	if (end && !settle_all())
+		return;
 	ret = result(write(d->fd, d->data + d->pos, n));
 	if (d->error) {
 		want = d->error;
 	} else if (d->phase == LOADED) {
 		want = n ? -EINVAL : 0;
 	} else if (end) {
-		want = model_command(v, LOAD) ?: (long)n;
+		want = model_load(v, d->id) ?: (long)n;
 		if (want > 0) {
 			d->phase = LOADED;
 			v->life = d->life;
@@ -624,6 +653,7 @@ static void step_guest(struct model *v)
 		fuzz.last = v;
 		fuzz.life = ++fuzz.lives;
 		v->life = fuzz.life;
+		v->started = true;
 		fuzz.starts++;
 		note(" start");
 	}
@@ -689,6 +719,7 @@ static void step_poke(struct model *v)
 		nvme_write32(&n, NVME_ACQ, queue + PAGE);
 		nvme_write32(&n, NVME_ACQ + 4, (queue + PAGE) >> 32);
 		nvme_write32(&n, NVME_CC, NVME_CC_ON);
+		v->started |= v->online;
 		break;
 	default:
 		nvme_write32(&n, 0x1000 + 4 * below(6), below(10));
@@ -733,8 +764,8 @@ static void step_pf(struct model *unused)
 		pf_reset(&fuzz.pf);
 	}
 	for (v = fuzz.vf; v < fuzz.vf + VFS; v++) {
-		model_lose_content(v);
 		v->online = false;
+		model_lose_content(v);
 		v->stale = true;
 	}
 	if (one_in(2))
@@ -835,11 +866,19 @@ FIXTURE_SETUP(fuzz)
 	fuzz.model_pf = (struct model_pf){
 		.bound = true,
 		.below = below,
+		.last_id = VFS,
+		.presenter = presenter,
 		.content_lost = content_lost,
 		.data_fd_died = keep_dead_fd,
 	};
+	/* so that the VFs present their own IDs */
+	for (i = 0; i < VFS; i++)
+		pf_take_vf_offline(&fuzz.pf, vf_bdf(i));
+	pf_restore_vfs(&fuzz.pf);
 	for (i = 0; i < VFS; i++) {
 		fuzz.vf[i].pf = &fuzz.model_pf;
+		fuzz.vf[i].id = i + 1;
+		fuzz.vf[i].own_id = i + 1;
 		vf_open(&fuzz.vf[i].vf, vf_bdf(i), VF_ANY, fuzz.n.mem,
 			GUEST_MEM);
 		fuzz.vf[i].state = VFIO_DEVICE_STATE_RUNNING;

@@ -26,8 +26,12 @@ int model_command(struct model *v, enum model_command c)
 		if (!v->suspended)
 			return -EPROTO;
 		v->suspended = false;
+		v->away = false;
+		v->started = true;
 		return 0;
 	case SAVE:
+		v->away |= v->suspended;
+		return v->suspended ? 0 : -EPROTO;
 	case LOAD:
 		return v->suspended ? 0 : -EPROTO;
 	default:
@@ -35,8 +39,35 @@ int model_command(struct model *v, enum model_command c)
 	}
 }
 
+int model_load(struct model *v, unsigned int id)
+{
+	int ret = model_command(v, LOAD);
+	struct model *other = v->pf->presenter(v, id);
+
+	if (ret)
+		return ret;
+	if (other) {
+		if (other->started && !other->away)
+			return -EINVAL;
+		other->id = ++v->pf->last_id;
+		/* The controller drops a state that it has loaded; the driver keeps one. */
+		if (other->suspended && !other->kept &&
+		    other->state != VFIO_DEVICE_STATE_STOP_COPY)
+			other->life = 0;
+	}
+	v->id = id;
+	v->away = true;
+	return 0;
+}
+
 void model_lose_content(struct model *v)
 {
+	if (!v->online)
+		v->id = v->own_id;
+	else if (v->away || v->pf->presenter(v, v->id))
+		v->id = ++v->pf->last_id;
+	v->away = false;
+	v->started = false;
 	v->suspended = false;
 	v->life = 0;
 	v->pf->content_lost(v);
@@ -87,6 +118,7 @@ static void save(struct model *v)
 	struct model_data *d = &v->data;
 
 	d->life = v->life;
+	d->id = v->kept ? v->kept_id : v->id;
 	if (v->kept) {
 		v->kept = false;
 		d->phase = SAVED;
@@ -114,7 +146,7 @@ static int arc(struct model *v, unsigned int next)
 	case ARC(RUNNING_P2P, RUNNING):
 	case ARC(PRE_COPY_P2P, PRE_COPY):
 		if (v->kept)
-			ret = model_command(v, LOAD);
+			ret = model_load(v, v->kept_id);
 		if (ret)
 			break;
 		v->kept = false;
@@ -142,6 +174,7 @@ static int arc(struct model *v, unsigned int next)
 		break;
 	case ARC(STOP_COPY, STOP):
 		v->kept = !d->error;
+		v->kept_id = d->id;
 		kill_data(v);
 		break;
 	case ARC(PRE_COPY, RUNNING):

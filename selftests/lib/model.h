@@ -35,6 +35,7 @@ struct model_data {
 	size_t		good;		/* bytes before the damage */
 	bool		damaged;	/* END cannot be accepted */
 	__u64		life;
+	unsigned int	id;		/* of the controller, in the state */
 };
 
 /* What the models of all VFs of a PF share. */
@@ -42,6 +43,9 @@ struct model_pf {
 	bool		bound;	/* to the nvme driver */
 	/* Return a random number below @bound. */
 	unsigned int	(*below)(unsigned int bound);
+	unsigned int	last_id;
+	/* Return another VF that presents the controller ID @id, or NULL. */
+	struct model	*(*presenter)(struct model *v, unsigned int id);
 	/* Called when a VF was reset. */
 	void		(*content_lost)(struct model *v);
 	/* Called when a data_fd, which is still open, has lost its stream. */
@@ -62,6 +66,10 @@ struct model {
 	 * life; a guest must not continue an older one.
 	 */
 	__u64		life;
+	/* The controller ID: what the VF presents, its own, that of the kept state. */
+	unsigned int	id, own_id, kept_id;
+	bool		started;	/* enabled or resumed since its last reset */
+	bool		away;		/* saved or loaded, and not resumed since */
 	int		fault[COMMANDS];	/* -errno of the command */
 	int		size_fault[2];		/* running, suspended */
 };
@@ -71,6 +79,8 @@ int model_enter_state(struct model *v, unsigned int target);
 int model_query_size(struct model *v);
 /* Send a command to the controller. */
 int model_command(struct model *v, enum model_command c);
+/* Send LOAD_DATA with a state that has the controller ID @id. */
+int model_load(struct model *v, unsigned int id);
 /* Read @n bytes from a stream; may return less. */
 long model_read(const struct model_data *d, size_t n);
 /* Reset the VF by way of the driver, or behind the driver's back. */

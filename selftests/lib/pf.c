@@ -266,6 +266,16 @@ void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf)
 		die("%s: taking the VF offline failed", vf_bdf);
 }
 
+void pf_start_vf(const struct pf *pf, const char *vf_bdf, unsigned int queues)
+{
+	const struct secondary *vf = (const void *)pf->vfs;
+
+	vf += find_relation(vf_bdf)->index;
+	if (!virt_mgmt(pf, vf, 0x008, queues) || !virt_mgmt(pf, vf, 0x108, vf->vectors) ||
+	    !virt_mgmt(pf, vf, 0x9, 0))
+		die("%s: bringing the VF online with %u queue pairs failed", vf_bdf, queues);
+}
+
 void pf_set_attached(const struct pf *pf, const char *vf_bdf, __u32 nsid, bool attached)
 {
 	const struct secondary *vfs = (const void *)pf->vfs;

@@ -37,6 +37,8 @@ int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
 void pf_set_timeout(const struct pf *pf, unsigned int seconds);
 /* Take one VF offline, even if the VF is in use. */
 void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf);
+/* Give a VF that is offline a number of queue pairs, and bring it online. */
+void pf_start_vf(const struct pf *pf, const char *vf_bdf, unsigned int queues);
 /* Attach a namespace to a VF, or detach it. */
 void pf_set_attached(const struct pf *pf, const char *vf_bdf, __u32 nsid, bool attached);
 /* Reset the controller. */

@@ -9,17 +9,22 @@
  * number, so fio detects damaged, old and misplaced data, and I/O errors.
  *
  * The reports have the format of ioload: a line "io ..." several times a second, with
- * the number of successful runs. A line on stdin ends the load after the current run;
- * then the line "end ..." follows. fio measures the longest time of one I/O, which is
+ * the number of successful runs. After each run, a line "identity ..." tells what each
+ * controller returns to Identify Controller. The line "reset" on stdin resets all
+ * controllers; another line ends the load after the current run, and then the line
+ * "end ..." follows. fio measures the longest time of one I/O, which is
  * known after a run. The other figures come from the block layer.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nvme_ioctl.h>
+#include <linux/types.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +33,7 @@
 
 #define DEPTH		"16"
 #define OUTPUT		"/fio.out"
+#define CONTROLLERS	4
 
 /* Fields of fio's terse output, version 3: longest completion times in microseconds. */
 #define READ_MAX	14
@@ -134,9 +140,70 @@ static void end_run(int status)
 	runs++;
 }
 
-int main(int argc, char **argv)
+/* Report what the controllers are, with a checksum of all data (FNV-1a). */
+static void report_identities(void)
+{
+	static unsigned char id[4096];
+	struct nvme_admin_cmd cmd = {
+		.opcode = 0x06,		/* Identify */
+		.addr = (unsigned long)id,
+		.data_len = sizeof(id),
+		.cdw10 = 1,		/* Controller */
+	};
+	unsigned int i, k, sum;
+	char path[32];
+	int fd;
+
+	for (i = 0; i < CONTROLLERS; i++) {
+		snprintf(path, sizeof(path), "/dev/nvme%u", i);
+		fd = open(path, O_RDWR);
+		if (fd < 0)
+			continue;
+		if (ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd))
+			die("%s: Identify Controller failed", path);
+		close(fd);
+		for (k = 0, sum = 0x811c9dc5; k < sizeof(id); k++)
+			sum = (sum ^ id[k]) * 0x01000193;
+		printf("identity nvme%u serial=%.20s subnqn=%.64s cntlid=%u mdts=%u data=%08x\n",
+		       i, id + 4, id + 768, id[78] | id[79] << 8, id[77], sum);
+	}
+}
+
+static void reset_controllers(void)
+{
+	unsigned int i;
+	char path[64];
+	int fd;
+
+	for (i = 0; i < CONTROLLERS; i++) {
+		snprintf(path, sizeof(path), "/sys/class/nvme/nvme%u/reset_controller", i);
+		fd = open(path, O_WRONLY);
+		if (fd < 0)
+			continue;
+		if (write(fd, "1", 1) != 1)
+			die("%s: %s", path, strerror(errno));
+		close(fd);
+		printf("reset nvme%u\n", i);
+	}
+}
+
+/* Execute a command from stdin, if there is one. Return whether it ends the load. */
+static bool command(void)
 {
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	char line[16] = "";
+
+	if (!poll(&in, 1, 0))
+		return false;
+	if (read(STDIN_FILENO, line, sizeof(line) - 1) < 0 || strncmp(line, "reset", 5))
+		return true;
+	reset_controllers();
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	bool end = false;
 	int status;
 	pid_t fio;
 
@@ -158,10 +225,12 @@ int main(int argc, char **argv)
 			read_stat();
 			report("io", 0, 0);
 			check_stalled();
+			end = end || command();
 			usleep(REPORT_MS * 1000);
 		}
 		end_run(status);
-	} while (!poll(&in, 1, 0));
+		report_identities();
+	} while (!end);
 	read_stat();
 	report("end", 0, 0);
 }

@@ -28,6 +28,8 @@ class LoadReports:
         self.name, self.vfs = name, vfs
         self.reports = []       # dicts of the load's "io" and "end" lines
         self.end = None
+        self.identities = []    # what its controllers return to Identify Controller
+        self.resets = 0         # of controllers, by reset_controllers()
         self.problems = []      # its other lines: lost and corrupt blocks, errors
         self.commands = None    # to the load, a file
 
@@ -41,6 +43,10 @@ class LoadReports:
                 if kind == "end":
                     self.end = report
                 self.reports.append(report)
+            elif re.fullmatch(r"identity nvme\d .* data=[0-9a-f]{8}", line.strip()):
+                self.identities.append(" ".join(line.split()))
+            elif kind == "reset":
+                self.resets += 1
             elif kind in ("fail", "lost", "corrupt", "error"):
                 self.problems.append(line.strip())
 
@@ -91,6 +97,12 @@ class LoadReports:
         check(not any(self.end[key] for key in ("errors", "in_flight", "lost", "corrupt")),
               f"the last report of the guest has errors: {self.end}")
         return self.end
+
+    def reset_controllers(self):
+        """Let the guest reset its NVMe controllers. Wait until they work again."""
+        before = self.resets
+        print("reset", file=self.commands, flush=True)
+        self.wait_for(lambda: self.resets > before, "a reset of the controller")
 
     def check_kernel(self):
         """Fail if the guest's kernel reports a problem. A reset of the controller is one."""

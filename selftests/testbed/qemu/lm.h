@@ -52,7 +52,29 @@ typedef struct NvmeLm {
     uint32_t    queried;    /* QUERY's size while suspended, until it is used */
     NvmeLmFault faults[NVME_LM_OPCODES][NVME_LM_NR_FAULTS];
     QEMUTimer   *timer;     /* of a PF: executes delayed commands */
+
+    /* of a VF: its identity, and what became of it. See lm-id.c.inc. */
+    NvmeIdCtrl  own;        /* id_ctrl has what the VF presents */
+    uint32_t    ioqpairs;   /* that the VF presents; 0: what it has */
+    bool        started;    /* enabled since its last function level reset */
+    bool        away;       /* saved or loaded, and not resumed since */
+    bool        attached;   /* has been given its first namespaces */
+
+    /* features that hw/nvme has for each namespace, not for each controller */
+    bool        cache_off;
+    uint32_t    err_rec[NVME_MAX_NAMESPACES + 1];
 } NvmeLm;
+
+struct NvmeCtrl;
+struct NvmeCtrl *nvme_lm_next_ctrl(struct NvmeCtrl *n, int *cntlid);
+struct NvmeCtrl *nvme_lm_find_ctrl(struct NvmeCtrl *n, uint16_t cntlid);
+void nvme_lm_set_write_cache(struct NvmeCtrl *n, bool on);
+
+/* Whether the controller is a VF that can migrate */
+static inline bool nvme_lm_is_vf(const NvmeLm *lm)
+{
+    return lm->bh != NULL;
+}
 
 /* Whether the controller must not fetch commands */
 static inline bool nvme_lm_stopped(const NvmeLm *lm)
