@@ -68,10 +68,18 @@ def set_address(hostdev, vf):
         hostdev.find("source/address").set(key, "0x" + value)
 
 
-def domain(xml, managed="yes", model=True, vf=VF, override=True):
+def hostdev(vf):
+    """Write a hostdev of domain.xml, but for @vf, into a file. Return its name."""
+    element = ET.fromstring(read("domain.xml")).find("devices/hostdev")
+    set_address(element, vf)
+    ET.ElementTree(element).write("hostdev.xml")
+    return "hostdev.xml"
+
+
+def domain(xml, managed="yes", model=True, vf=VF, arguments=True):
     """Write @xml with these settings into a file. Return its name.
 
-    The first VF is @vf. Without @override, QEMU has the properties that libvirt chooses.
+    The first VF is @vf. Without @arguments, QEMU has the arguments that libvirt chooses.
     """
     for prefix, uri in re.findall(r"xmlns:(\w+)='([^']+)'", xml):
         ET.register_namespace(prefix, uri)
@@ -82,8 +90,8 @@ def domain(xml, managed="yes", model=True, vf=VF, override=True):
         hostdev.set("managed", managed)
         if not model:
             hostdev.remove(hostdev.find("driver"))
-    if not override:
-        root.remove(root.find("{*}override"))
+    if not arguments:
+        root.remove(root.find("{*}commandline"))
     # the guest of the test bed. A reboot must end it, not start it again.
     system = root.find("os")
     if system.find("kernel") is None:
@@ -146,6 +154,13 @@ def check_message(message, *expected):
     say(f"# {message}")
     for text in expected:
         check(text in message, f"libvirt's message is \"{message}\", expected \"{text}\"")
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        check(time.monotonic() < deadline, f"{what} did not happen in {PATIENCE} s")
+        time.sleep(0.1)
 
 
 def end_load(guest):

@@ -8,7 +8,7 @@ import re
 import time
 
 from libvirt_domain import (NODE, URI, VF, begin, check_message, check_state, domain, explain,
-                            listen_to, virsh, wait_for_fio, watch)
+                            listen_to, virsh, wait_for_fio, wait_until, watch)
 from qemu_vm import LoadReports, Peer
 from tap import check, say
 from vfs import DRIVER, MODULE, VFS, driver, read
@@ -64,9 +64,26 @@ def add_alias(vf):
             re.sub("v.{8}d.{8}", "v{:08X}d{:08X}".format(*ids), ours[0], count=1), MODULE))
 
 
+def interrupts(vf):
+    """Return how many interrupts the I/O queues of @vf have raised."""
+    lines = re.findall(rf"^ *\d+:([ \d]+).*vfio-msix\[[1-9]\d*\]\({vf}\)", read("/proc/interrupts"),
+                       re.M)
+    return sum(int(count) for line in lines for count in line.split())
+
+
+def wait_for_io_through(vf):
+    begin = interrupts(vf)
+    wait_until(lambda: interrupts(vf) > begin + 100, f"I/O through {vf}")
+
+
+def wait_until_free(vf):
+    wait_until(lambda: driver(vf) == "none", f"the release of {vf}")
+
+
 def serve(peer):
     """Answer the requests of host 1."""
-    requests = {"driver": driver, "alias": add_alias,
+    requests = {"driver": driver, "alias": add_alias, "io": wait_for_io_through,
+                "free": wait_until_free,
                 "end": LoadReports("guest", VFS).check_kernel}
     request = ""
     while request != "end":
