@@ -53,13 +53,22 @@ class Daemon:
 LIBVIRTD = Daemon()
 
 
+def start_virsh(*args, host=1):
+    return subprocess.Popen([*VIRSH, URI[host], *args], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def end_virsh(process, fails=False):
+    """Return the output of a virsh that must succeed, or the messages of one that must fail."""
+    out, err = (text.strip() for text in process.communicate(timeout=2 * PATIENCE))
+    check(bool(process.returncode) == fails,
+          f"{' '.join(process.args)} {'succeeded' if fails else 'failed'}: {out} {err}")
+    return err if fails else out
+
+
 def virsh(*args, host=1, fails=False):
-    """Run virsh and return its output, or that of a command that must fail."""
-    done = subprocess.run([*VIRSH, URI[host], *args], capture_output=True, text=True,
-                          timeout=2 * PATIENCE, check=False)
-    check(bool(done.returncode) == fails,
-          f"virsh {' '.join(args)} {'succeeded' if fails else 'failed'}: {done.stdout.strip()} {done.stderr.strip()}")
-    return done.stderr.strip() if fails else done.stdout.strip()
+    """Run virsh, and return what end_virsh() does."""
+    return end_virsh(start_virsh(*args, host=host), fails)
 
 
 def set_address(hostdev, vf):

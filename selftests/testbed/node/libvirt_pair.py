@@ -37,8 +37,6 @@ def move(peer, source, managed="yes", model=True, vf=VF):
     """Move the guest from host @source to the other, where its first VF is @vf."""
     target = 3 - source
     xml = domain(virsh("dumpxml", "--migratable", "guest", host=source), managed, model, vf)
-    # all memory counts as dirty, and QEMU sends it during the downtime
-    virsh("migrate-setmaxdowntime", "guest", "60000", host=source)
     begin = time.monotonic()
     migrate(source, xml=xml)
     took = time.monotonic() - begin
