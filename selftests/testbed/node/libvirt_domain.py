@@ -49,6 +49,12 @@ class Daemon:
                   f"libvirtd does not answer after {PATIENCE} s: {read('libvirtd.log')[-500:]}")
             time.sleep(0.2)
 
+    def restart(self):
+        """Do what "systemctl restart libvirtd" does."""
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        self.start()
+
 
 LIBVIRTD = Daemon()
 
@@ -170,6 +176,13 @@ def wait_until(condition, what):
     while not condition():
         check(time.monotonic() < deadline, f"{what} did not happen in {PATIENCE} s")
         time.sleep(0.1)
+
+
+def passes(host=1):
+    """Return how many times QEMU has begun to write or send the memory of the guest."""
+    job = start_virsh("domjobinfo", "guest", host=host)
+    found = re.search(r"Iteration: +(\d+)", job.communicate()[0])
+    return int(found[1]) if found else 0
 
 
 def end_load(guest):
