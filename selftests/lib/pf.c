@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/pci_regs.h>
 #include <sys/ioctl.h>
 
 #include "pf.h"
@@ -25,7 +26,7 @@ static void find_controller(char *path, size_t size, const struct pf *pf)
 	globfree(&found);
 }
 
-static int open_controller(const struct pf *pf)
+int pf_open_device(const struct pf *pf)
 {
 	char sys[64], path[64];
 
@@ -78,7 +79,7 @@ int pf_vf_index(const char *vf_bdf)
 
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd)
 {
-	int fd = open_controller(pf);
+	int fd = pf_open_device(pf);
 	int ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, cmd);
 
 	if (ret < 0)
@@ -174,7 +175,7 @@ void pf_set_timeout(const struct pf *pf, unsigned int seconds)
 
 void pf_reset(const struct pf *pf)
 {
-	int fd = open_controller(pf);
+	int fd = pf_open_device(pf);
 
 	must(ioctl(fd, NVME_IOCTL_RESET));
 	close(fd);

@@ -6,6 +6,7 @@
 #ifndef NVMEVF_TEST_PF_H
 #define NVMEVF_TEST_PF_H
 
+#include <stdbool.h>
 #include <linux/nvme_ioctl.h>
 
 /*
@@ -23,6 +24,8 @@ void pf_find(struct pf *pf, const char *vf_bdf);
 /* Return the VF's number, counted from 1 as the PF does. */
 int pf_vf_index(const char *vf_bdf);
 void pf_open(struct pf *pf, const char *vf_bdf);
+/* Open the device file of the controller. */
+int pf_open_device(const struct pf *pf);
 /* Send an admin command; return its status or -errno. */
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
 /* Limit the time of an admin command; commands for VFs may take twice that. */
