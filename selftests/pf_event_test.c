@@ -186,10 +186,12 @@ static void test_each_point(struct __test_metadata *_metadata,
 		close(at.fd);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		guest_restart(n);
-		if (sibling->lost)
+		if (sibling->lost) {
+			vf_reset(&sibling->vf);
 			guest_restart(&sibling->n);
-		else
+		} else {
 			io_check(&sibling->n);
+		}
 		if (_metadata->exit_code == KSFT_FAIL) {
 			TH_LOG("at %s", points[i].name);
 			return;
@@ -209,6 +211,22 @@ TEST_F(pf_event, reset)
 {
 	static const struct event event = {
 		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 1, BOUND
+	};
+
+	test_each_point(_metadata, self, &event);
+}
+
+static void reset_function(const struct pf *pf, const struct vf *vf)
+{
+	pf_reset_function(pf);
+}
+
+/* A function-level reset of the PF also removes the VFs until the kernel restores them. */
+TEST_F(pf_event, reset_function)
+{
+	static const struct event event = {
+		"function-level reset", reset_function, expect_lost, NULL,
+		LOST_BY_EVENT, 0, 1, BOUND
 	};
 
 	test_each_point(_metadata, self, &event);

@@ -181,6 +181,14 @@ void pf_reset(const struct pf *pf)
 	close(fd);
 }
 
+void pf_reset_function(const struct pf *pf)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", pf->bdf);
+	sysfs_set(path, "1");
+}
+
 #define NVME_DRIVER	"/sys/bus/pci/drivers/nvme/"
 
 void pf_unbind(const struct pf *pf)

@@ -34,6 +34,8 @@ void pf_set_timeout(const struct pf *pf, unsigned int seconds);
 void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf);
 /* Reset the controller. */
 void pf_reset(const struct pf *pf);
+/* Reset the PCI function, which removes the VFs from the bus until the kernel restores them. */
+void pf_reset_function(const struct pf *pf);
 /* Unbind the nvme driver from the PF, or bind it and wait until it is ready. */
 void pf_unbind(const struct pf *pf);
 void pf_bind(const struct pf *pf);
