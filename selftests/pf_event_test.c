@@ -232,6 +232,25 @@ TEST_F(pf_event, reset_function)
 	test_each_point(_metadata, self, &event);
 }
 
+static void fatal_error(const struct pf *pf, const struct vf *vf)
+{
+	pf_fatal_error(pf);
+	pf_await_live(pf);
+}
+
+/* The kernel's recovery from a PCI error resets the bus, without telling the VFs' driver. */
+TEST_F(pf_event, fatal_error)
+{
+	static const struct event event = {
+		"fatal PCI error", fatal_error, expect_lost, NULL, LOST_BY_EVENT,
+		0, 2, BOUND
+	};
+
+	if (!pf_can_inject_errors())
+		SKIP(return, "this kernel injects no PCI errors");
+	test_each_point(_metadata, self, &event);
+}
+
 static void unbind(const struct pf *pf, const struct vf *vf)
 {
 	pf_unbind(pf);

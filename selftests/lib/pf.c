@@ -2,6 +2,7 @@
 /* Control the physical function: admin commands, resets, its VFs. */
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdint.h>
 #include <time.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 
 #include "pf.h"
 #include "sysfs.h"
+#include "trace.h"
 #include "util.h"
 
 /* Find the PF's nvme controller in sysfs. */
@@ -187,6 +189,45 @@ void pf_reset_function(const struct pf *pf)
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", pf->bdf);
 	sysfs_set(path, "1");
+}
+
+#define AER_INJECT	"/dev/aer_inject"
+
+bool pf_can_inject_errors(void)
+{
+	return !access(AER_INJECT, W_OK) ||
+	       (!system("modprobe -q aer_inject") && !access(AER_INJECT, W_OK));
+}
+
+void pf_fatal_error(const struct pf *pf)
+{
+	/* the kernel's struct aer_error_inj */
+	struct {
+		__u8	bus, device, function;
+		__u32	uncorrectable, correctable, header_log[4], domain;
+	} error = { .uncorrectable = PCI_ERR_UNC_DLP };
+	char path[64], device[PATH_MAX];
+	time_t deadline = time(NULL) + PATIENCE;
+	unsigned int bus, dev, fn;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", pf->bdf);
+	if (!realpath(path, device))
+		die("%s: %s", path, strerror(errno));
+	*strrchr(device, '/') = '\0';
+	if (sscanf(strrchr(device, '/'), "/%x:%x:%x.%x", &error.domain, &bus, &dev,
+		   &fn) != 4)
+		die("%s is below %s, expected a port", pf->bdf, device);
+	error.bus = bus;
+	error.device = dev;
+	error.function = fn;
+
+	log_open();
+	fd = must(open(AER_INJECT, O_WRONLY));
+	must(write(fd, &error, sizeof(error)));
+	close(fd);
+	while (!log_has("device recovery successful"))
+		pause_until(deadline, "the kernel does not recover from a PCI error");
 }
 
 #define NVME_DRIVER	"/sys/bus/pci/drivers/nvme/"

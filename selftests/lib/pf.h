@@ -36,6 +36,12 @@ void pf_take_vf_offline(const struct pf *pf, const char *vf_bdf);
 void pf_reset(const struct pf *pf);
 /* Reset the PCI function, which removes the VFs from the bus until the kernel restores them. */
 void pf_reset_function(const struct pf *pf);
+/*
+ * Have the port above the PF report a fatal error, and wait until the kernel has reset the
+ * bus below the port. The kernel needs aer_inject: pf_can_inject_errors().
+ */
+void pf_fatal_error(const struct pf *pf);
+bool pf_can_inject_errors(void);
 /* Unbind the nvme driver from the PF, or bind it and wait until it is ready. */
 void pf_unbind(const struct pf *pf);
 void pf_bind(const struct pf *pf);
