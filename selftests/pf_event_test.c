@@ -251,6 +251,29 @@ TEST_F(pf_event, fatal_error)
 	test_each_point(_metadata, self, &event);
 }
 
+static void reset_subsystem(const struct pf *pf, const struct vf *vf)
+{
+	struct nvme_admin_cmd keep_alive = { .opcode = 0x18 };
+
+	if (pf_reset_subsystem(pf))
+		die("%s: resetting the subsystem failed", pf->bdf);
+	/* A command that is not answered makes the nvme driver reset the PF. */
+	if (pf_admin(pf, &keep_alive) >= 0)
+		die("%s: a command ended in spite of a reset of the subsystem", pf->bdf);
+	pf_await_live(pf);
+}
+
+TEST_F(pf_event, reset_subsystem)
+{
+	static const struct event event = {
+		"reset of the subsystem", reset_subsystem, expect_lost, NULL,
+		LOST_BY_EVENT, 0, 3, BOUND
+	};
+
+	pf_set_timeout(&self->pf, 1);
+	test_each_point(_metadata, self, &event);
+}
+
 static void unbind(const struct pf *pf, const struct vf *vf)
 {
 	pf_unbind(pf);

@@ -191,6 +191,15 @@ void pf_reset_function(const struct pf *pf)
 	sysfs_set(path, "1");
 }
 
+int pf_reset_subsystem(const struct pf *pf)
+{
+	int fd = pf_open_device(pf);
+	int ret = ioctl(fd, NVME_IOCTL_SUBSYS_RESET) ? -errno : 0;
+
+	close(fd);
+	return ret;
+}
+
 #define AER_INJECT	"/dev/aer_inject"
 
 bool pf_can_inject_errors(void)

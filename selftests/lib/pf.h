@@ -42,6 +42,8 @@ void pf_reset_function(const struct pf *pf);
  */
 void pf_fatal_error(const struct pf *pf);
 bool pf_can_inject_errors(void);
+/* Reset the NVM subsystem; return 0 or -errno. The nvme driver does not notice by itself. */
+int pf_reset_subsystem(const struct pf *pf);
 /* Unbind the nvme driver from the PF, or bind it and wait until it is ready. */
 void pf_unbind(const struct pf *pf);
 void pf_bind(const struct pf *pf);
