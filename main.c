@@ -39,7 +39,9 @@
  *   resetting  reset_prepare        reset_done           a stream that opens is dead
  *   reset      reset_done           nvmevf_mig_lock()    mig_state becomes RUNNING
  *   stuck      nvmevf_suspend(), if reset_prepare        mig_state becomes ERROR
- *              its RESUME failed                         instead of RUNNING
+ *              its RESUME failed;                        instead of RUNNING
+ *              reset_done, if the VF
+ *              does not answer
  */
 struct nvmevf_device {
 	struct vfio_pci_core_device core_device;
@@ -673,12 +675,20 @@ static void nvmevf_reset_prepare(struct pci_dev *pdev)
 static void nvmevf_reset_done(struct pci_dev *pdev)
 {
 	struct nvmevf_device *nvmevf = nvmevf_from_pci(pdev);
+	u16 command;
 
 	trace_nvmevf_reset(pdev);
 	nvmevf_stats_reset(&nvmevf->ctrl.stats);
 
+	/* The PCI core also gets here after it gave up waiting for the VF. */
+	pci_read_config_word(pdev, PCI_COMMAND, &command);
+	if (PCI_POSSIBLE_ERROR(command))
+		nvmevf_ctrl_err(&nvmevf->ctrl,
+				"VF does not answer after a reset, reset the VF again\n");
+
 	spin_lock(&nvmevf->reset_lock);
 	nvmevf->resetting = false;
+	nvmevf->stuck |= PCI_POSSIBLE_ERROR(command);
 	nvmevf->reset = true;
 	if (nvmevf->saving)
 		nvmevf_stream_kill(nvmevf->saving);

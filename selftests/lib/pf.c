@@ -200,6 +200,30 @@ int pf_reset_subsystem(const struct pf *pf)
 	return ret;
 }
 
+void pf_set_vf_enable(const struct pf *pf, bool enable)
+{
+	unsigned int at = PCI_CFG_SPACE_SIZE;
+	__u32 header = 0;
+	__u16 control;
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", pf->bdf);
+	fd = must(open(path, O_RDWR));
+	while (must(pread(fd, &header, 4, at)) == 4 &&
+	       PCI_EXT_CAP_ID(header) != PCI_EXT_CAP_ID_SRIOV) {
+		at = PCI_EXT_CAP_NEXT(header);
+		if (!at)
+			die("%s: there is no SR-IOV capability", path);
+	}
+	must(pread(fd, &control, 2, at + PCI_SRIOV_CTRL));
+	control &= ~PCI_SRIOV_CTRL_VFE;
+	if (enable)
+		control |= PCI_SRIOV_CTRL_VFE;
+	must(pwrite(fd, &control, 2, at + PCI_SRIOV_CTRL));
+	close(fd);
+}
+
 #define AER_INJECT	"/dev/aer_inject"
 
 bool pf_can_inject_errors(void)

@@ -52,6 +52,8 @@ void pf_await_live(const struct pf *pf);
 /* Remove all VFs, or create those that pf_open() found, without a driver; return 0 or -errno. */
 int pf_remove_vfs(const struct pf *pf);
 int pf_add_vfs(const struct pf *pf);
+/* Remove the VFs from the bus, or restore them, without notice to their drivers. */
+void pf_set_vf_enable(const struct pf *pf, bool enable);
 /* Bring the VFs online with the resources that they had at pf_open(). */
 void pf_restore_vfs(const struct pf *pf);
 
