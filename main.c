@@ -11,6 +11,7 @@
 #include <linux/mutex.h>
 #include <linux/nvme-vf.h>
 #include <linux/pci.h>
+#include <linux/pm_runtime.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/vfio.h>
@@ -39,7 +40,9 @@
  *   resetting  reset_prepare        reset_done           a stream that opens is dead
  *   reset      reset_done           nvmevf_mig_lock()    mig_state becomes RUNNING
  *   stuck      nvmevf_suspend(), if reset_prepare        mig_state becomes ERROR
- *              its RESUME failed                         instead of RUNNING
+ *              its RESUME failed;                        instead of RUNNING
+ *              reset_done, if the VF
+ *              does not answer
  */
 struct nvmevf_device {
 	struct vfio_pci_core_device core_device;
@@ -87,6 +90,31 @@ static void nvmevf_set_stream(struct nvmevf_device *nvmevf,
 	spin_unlock(&nvmevf->reset_lock);
 }
 
+static bool nvmevf_is_running(enum vfio_device_mig_state state)
+{
+	return state == VFIO_DEVICE_STATE_RUNNING ||
+	       state == VFIO_DEVICE_STATE_PRE_COPY;
+}
+
+/*
+ * Runtime PM must not put a suspended VF into D3hot: the way back to D0 may reset the
+ * VF. VFIO keeps the VF in D0 only while it handles a call.
+ */
+static void nvmevf_set_mig_state(struct nvmevf_device *nvmevf,
+				 enum vfio_device_mig_state mig_state)
+{
+	struct device *dev = &nvmevf->ctrl.vf->dev;
+	bool was_running = nvmevf_is_running(nvmevf->mig_state);
+	bool runs = nvmevf_is_running(mig_state);
+
+	nvmevf->mig_state = mig_state;
+	/* The VF is in D0 already, because VFIO handles the call that suspended it. */
+	if (was_running && !runs)
+		pm_runtime_get_noresume(dev);
+	else if (!was_running && runs)
+		pm_runtime_put(dev);
+}
+
 /* Return the error of SAVE_DATA. @saved is as in nvmevf_save_close(). */
 static int nvmevf_close_saving(struct nvmevf_device *nvmevf,
 			       struct nvmevf_image **saved)
@@ -120,7 +148,7 @@ static void nvmevf_end_migration(struct nvmevf_device *nvmevf,
 	if (nvmevf->resuming)
 		nvmevf_close_resuming(nvmevf);
 	nvmevf_drop_saved(nvmevf);
-	nvmevf->mig_state = mig_state;
+	nvmevf_set_mig_state(nvmevf, mig_state);
 }
 
 /* Apply a reset that has ended. */
@@ -389,12 +417,6 @@ static int nvmevf_step(struct nvmevf_device *nvmevf,
 	}
 }
 
-static bool nvmevf_is_running(enum vfio_device_mig_state state)
-{
-	return state == VFIO_DEVICE_STATE_RUNNING ||
-	       state == VFIO_DEVICE_STATE_PRE_COPY;
-}
-
 /* Fail with -ENODEV if the PF was reset or bound again after it suspended the VF. */
 static int nvmevf_check_epoch(struct nvmevf_device *nvmevf)
 {
@@ -472,7 +494,7 @@ static struct file *nvmevf_set_state(struct vfio_device *core_vdev,
 		if (ret)
 			break;
 
-		nvmevf->mig_state = next;
+		nvmevf_set_mig_state(nvmevf, next);
 		if (WARN_ON(filp && next != new_state)) {
 			fput(filp);
 			ret = -EINVAL;
@@ -669,12 +691,20 @@ static void nvmevf_reset_prepare(struct pci_dev *pdev)
 static void nvmevf_reset_done(struct pci_dev *pdev)
 {
 	struct nvmevf_device *nvmevf = nvmevf_from_pci(pdev);
+	u16 command;
 
 	trace_nvmevf_reset(pdev);
 	nvmevf_stats_reset(&nvmevf->ctrl.stats);
 
+	/* The PCI core also gets here after it gave up waiting for the VF. */
+	pci_read_config_word(pdev, PCI_COMMAND, &command);
+	if (PCI_POSSIBLE_ERROR(command))
+		nvmevf_ctrl_err(&nvmevf->ctrl,
+				"VF does not answer after a reset, reset the VF again\n");
+
 	spin_lock(&nvmevf->reset_lock);
 	nvmevf->resetting = false;
+	nvmevf->stuck |= PCI_POSSIBLE_ERROR(command);
 	nvmevf->reset = true;
 	if (nvmevf->saving)
 		nvmevf_stream_kill(nvmevf->saving);

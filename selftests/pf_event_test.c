@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
@@ -185,10 +186,12 @@ static void test_each_point(struct __test_metadata *_metadata,
 		close(at.fd);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		guest_restart(n);
-		if (sibling->lost)
+		if (sibling->lost) {
+			vf_reset(&sibling->vf);
 			guest_restart(&sibling->n);
-		else
+		} else {
 			io_check(&sibling->n);
+		}
 		if (_metadata->exit_code == KSFT_FAIL) {
 			TH_LOG("at %s", points[i].name);
 			return;
@@ -210,6 +213,64 @@ TEST_F(pf_event, reset)
 		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 1, BOUND
 	};
 
+	test_each_point(_metadata, self, &event);
+}
+
+static void reset_function(const struct pf *pf, const struct vf *vf)
+{
+	pf_reset_function(pf);
+}
+
+/* A function-level reset of the PF also removes the VFs until the kernel restores them. */
+TEST_F(pf_event, reset_function)
+{
+	static const struct event event = {
+		"function-level reset", reset_function, expect_lost, NULL,
+		LOST_BY_EVENT, 0, 1, BOUND
+	};
+
+	test_each_point(_metadata, self, &event);
+}
+
+static void fatal_error(const struct pf *pf, const struct vf *vf)
+{
+	pf_fatal_error(pf);
+	pf_await_live(pf);
+}
+
+/* The kernel's recovery from a PCI error resets the bus, without telling the VFs' driver. */
+TEST_F(pf_event, fatal_error)
+{
+	static const struct event event = {
+		"fatal PCI error", fatal_error, expect_lost, NULL, LOST_BY_EVENT,
+		0, 2, BOUND
+	};
+
+	if (!pf_can_inject_errors())
+		SKIP(return, "this kernel injects no PCI errors");
+	test_each_point(_metadata, self, &event);
+}
+
+static void reset_subsystem(const struct pf *pf, const struct vf *vf)
+{
+	struct nvme_admin_cmd keep_alive = { .opcode = 0x18 };
+
+	if (pf_reset_subsystem(pf))
+		die("%s: resetting the subsystem failed", pf->bdf);
+	/* A command that is not answered makes the nvme driver reset the PF. */
+	if (pf_admin(pf, &keep_alive) >= 0)
+		die("%s: a command ended in spite of a reset of the subsystem", pf->bdf);
+	pf_await_live(pf);
+}
+
+TEST_F(pf_event, reset_subsystem)
+{
+	static const struct event event = {
+		"reset of the subsystem", reset_subsystem, expect_lost, NULL,
+		LOST_BY_EVENT, 0, 3, BOUND
+	};
+
+	pf_set_timeout(&self->pf, 1);
 	test_each_point(_metadata, self, &event);
 }
 
@@ -332,6 +393,99 @@ static void reopen_vfs(FIXTURE_DATA(pf_event) * self)
 		self->sibling.n.mem, GUEST_MEM);
 	guest_restart(&self->n);
 	guest_restart(&self->sibling.n);
+}
+
+/* More than the admin queue has tags */
+#define HOLDERS		40
+
+struct holder {
+	const char	*bdf;
+	int		fd;
+	pid_t		tid;
+	pthread_t	thread;
+};
+
+/* Occupy a tag of the PF's admin queue, or wait for one, until a reset of the PF. */
+static void *hold_tag(void *arg)
+{
+	struct holder *h = arg;
+	struct nvme_admin_cmd cmd = {
+		.opcode = COMMAND_RESUME,
+		.cdw10 = pf_vf_index(h->bdf),
+	};
+
+	__atomic_store_n(&h->tid, gettid(), __ATOMIC_RELEASE);
+	ioctl(h->fd, NVME_IOCTL_ADMIN_CMD, &cmd);
+	return NULL;
+}
+
+struct asker {
+	struct vf	*vf;
+	pid_t		tid;
+	long long	ret;
+};
+
+static void *ask_size(void *arg)
+{
+	struct asker *a = arg;
+
+	__atomic_store_n(&a->tid, gettid(), __ATOMIC_RELEASE);
+	a->ret = vf_mig_data_size(a->vf);
+	return NULL;
+}
+
+static void await_ioctl(const pid_t *tid, int fd)
+{
+	while (!__atomic_load_n(tid, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	await_sleep(*tid, SYS_ioctl, fd);
+}
+
+/* A command that waits for a tag when the event comes is not sent. It must say so. */
+TEST_F(pf_event, command_not_sent)
+{
+	static const struct {
+		void	(*happen)(const struct pf *pf);
+		void	(*undo)(const struct pf *pf);
+		int	error;
+	} events[] = {
+		{ pf_reset, pf_await_live, -EAGAIN },
+		{ pf_unbind, pf_bind, -ENODEV },
+	};
+	struct holder holders[HOLDERS];
+	struct asker asker;
+	pthread_t thread;
+	unsigned int i, j;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		/* Whether a VF is suspended does not matter: the PF does not answer. */
+		ASSERT_TRUE(fault_set(self->bdf[1], COMMAND_RESUME, FAULT_NEVER, 0));
+		fd = pf_open_device(&self->pf);
+		for (j = 0; j < HOLDERS; j++) {
+			holders[j] = (struct holder){ self->bdf[1], fd };
+			ASSERT_EQ(0, pthread_create(&holders[j].thread, NULL, hold_tag,
+						    &holders[j]));
+			await_ioctl(&holders[j].tid, fd);
+		}
+		asker = (struct asker){ &self->vf };
+		ASSERT_EQ(0, pthread_create(&thread, NULL, ask_size, &asker));
+		await_ioctl(&asker.tid, self->vf.fd);
+
+		events[i].happen(&self->pf);
+		await_thread(thread, "a command that was not sent", BOUND);
+		EXPECT_EQ(events[i].error, asker.ret);
+		for (j = 0; j < HOLDERS; j++)
+			await_thread(holders[j].thread, "a command of the PF", BOUND);
+		close(fd);
+		events[i].undo(&self->pf);
+		fault_clear_all(self->bdf[1]);
+		pf_restore_vfs(&self->pf);
+		vf_reset(&self->vf);
+		vf_reset(&self->sibling.vf);
+		guest_restart(&self->n);
+		guest_restart(&self->sibling.n);
+	}
 }
 
 struct remover {

@@ -9,10 +9,12 @@
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
+#include "lib/fault.h"
 #include "lib/guest.h"
 #include "lib/io.h"
 #include "lib/nvme.h"
 #include "lib/stream.h"
+#include "lib/sysfs.h"
 #include "lib/util.h"
 #include "lib/vf.h"
 
@@ -63,6 +65,72 @@ TEST_F(state, supported_features)
 	EXPECT_TRUE(self->flags & VFIO_MIGRATION_STOP_COPY);
 	EXPECT_TRUE(self->flags & VFIO_MIGRATION_P2P);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+}
+
+static int set_low_power(struct vf *vf, __u32 feature)
+{
+	return vf_feature(vf, VFIO_DEVICE_FEATURE_SET | feature, NULL, 0);
+}
+
+static bool is_in(struct vf *vf, const char *power_state)
+{
+	char path[64], line[16];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/power_state", vf->bdf);
+	sysfs_read_line(path, line, sizeof(line));
+	return !strcmp(line, power_state);
+}
+
+/* Delay of slow commands, enough for a VF to go to D3hot. */
+#define SLOW_MS		300
+
+/*
+ * A suspended VF stays in D0 although its user lets it go to low power: the way back to
+ * D0 may be a reset, which ends the suspension.
+ */
+TEST_F(state, low_power)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+	struct vf *vf = &self->vf;
+	struct nvme *n = &self->n;
+	struct stream s;
+	int fd;
+
+	ASSERT_EQ(0, set_low_power(vf, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY));
+	while (!is_in(vf, "D3hot"))
+		pause_until(deadline, "a VF that runs does not go to D3hot");
+	ASSERT_EQ(0, set_low_power(vf, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT));
+	vf_reset(vf);
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	io_check(n);
+
+	guest_suspend(n);
+	ASSERT_EQ(0, set_low_power(vf, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY));
+	fault_set_once(vf->bdf, COMMAND_SAVE, FAULT_DELAY, SLOW_MS);
+	guest_save(n, &s);
+	EXPECT_TRUE(is_in(vf, "D0"));
+	ASSERT_EQ(0, set_low_power(vf, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT));
+	guest_roll_back(n);
+	io_check(n);
+	free(s.data);
+
+	guest_suspend(n);
+	guest_save(n, &s);
+	ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fd));
+	ASSERT_EQ(0, set_low_power(vf, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY));
+	fault_set_once(vf->bdf, COMMAND_LOAD, FAULT_DELAY, SLOW_MS);
+	EXPECT_EQ(0, stream_write(&s, fd, 4096));
+	EXPECT_TRUE(is_in(vf, "D0"));
+	ASSERT_EQ(0, set_low_power(vf, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT));
+	close(fd);
+	free(s.data);
+	EXPECT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	io_check(n);
+	/* A VF that runs again goes to D3hot again. */
+	ASSERT_EQ(0, set_low_power(vf, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY));
+	deadline = time(NULL) + PATIENCE;
+	while (!is_in(vf, "D3hot"))
+		pause_until(deadline, "a VF that was resumed does not go to D3hot");
 }
 
 /* Suspend and resume repeatedly during I/O. */

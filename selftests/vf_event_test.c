@@ -243,6 +243,33 @@ TEST_F(vf_event, undo_of_suspend_fails)
 	restart_and_save(&self->n);
 }
 
+/* A VF may still be suspended if it does not answer after a reset: ERROR. */
+TEST_F(vf_event, no_answer_after_reset)
+{
+	struct vf *vf = &self->vf;
+	unsigned int i;
+	struct pf pf;
+
+	pf_open(&pf, self->bdf);
+	/* The last way needs a configuration space that answers. */
+	for (i = 0; resets[i] != reset_by_config; i++) {
+		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL));
+		log_open();
+		pf_set_vf_enable(&pf, false);
+		/* VFIO and sysfs report that the reset failed if the VF needs time. */
+		resets[i](vf);
+		EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(vf));
+		EXPECT_TRUE(log_has("VF does not answer after a reset"));
+		EXPECT_EQ(-EINVAL, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+
+		pf_set_vf_enable(&pf, true);
+		pf_restore_vfs(&pf);
+		vf_reset(vf);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+		restart_and_save(&self->n);
+	}
+}
+
 static const enum file {
 	DEVICE, GROUP, IOMMU, BAR, DATA, FILES
 } orders[][FILES] = {

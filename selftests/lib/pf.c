@@ -2,13 +2,16 @@
 /* Control the physical function: admin commands, resets, its VFs. */
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdint.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/pci_regs.h>
 #include <sys/ioctl.h>
 
 #include "pf.h"
 #include "sysfs.h"
+#include "trace.h"
 #include "util.h"
 
 /* Find the PF's nvme controller in sysfs. */
@@ -25,7 +28,7 @@ static void find_controller(char *path, size_t size, const struct pf *pf)
 	globfree(&found);
 }
 
-static int open_controller(const struct pf *pf)
+int pf_open_device(const struct pf *pf)
 {
 	char sys[64], path[64];
 
@@ -89,7 +92,7 @@ int pf_vf_index(const char *vf_bdf)
 
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd)
 {
-	int fd = open_controller(pf);
+	int fd = pf_open_device(pf);
 	int ret = ioctl(fd, NVME_IOCTL_ADMIN_CMD, cmd);
 
 	if (ret < 0)
@@ -185,10 +188,90 @@ void pf_set_timeout(const struct pf *pf, unsigned int seconds)
 
 void pf_reset(const struct pf *pf)
 {
-	int fd = open_controller(pf);
+	int fd = pf_open_device(pf);
 
 	must(ioctl(fd, NVME_IOCTL_RESET));
 	close(fd);
+}
+
+void pf_reset_function(const struct pf *pf)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", pf->bdf);
+	sysfs_set(path, "1");
+}
+
+int pf_reset_subsystem(const struct pf *pf)
+{
+	int fd = pf_open_device(pf);
+	int ret = ioctl(fd, NVME_IOCTL_SUBSYS_RESET) ? -errno : 0;
+
+	close(fd);
+	return ret;
+}
+
+void pf_set_vf_enable(const struct pf *pf, bool enable)
+{
+	unsigned int at = PCI_CFG_SPACE_SIZE;
+	__u32 header = 0;
+	__u16 control;
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", pf->bdf);
+	fd = must(open(path, O_RDWR));
+	while (must(pread(fd, &header, 4, at)) == 4 &&
+	       PCI_EXT_CAP_ID(header) != PCI_EXT_CAP_ID_SRIOV) {
+		at = PCI_EXT_CAP_NEXT(header);
+		if (!at)
+			die("%s: there is no SR-IOV capability", path);
+	}
+	must(pread(fd, &control, 2, at + PCI_SRIOV_CTRL));
+	control &= ~PCI_SRIOV_CTRL_VFE;
+	if (enable)
+		control |= PCI_SRIOV_CTRL_VFE;
+	must(pwrite(fd, &control, 2, at + PCI_SRIOV_CTRL));
+	close(fd);
+}
+
+#define AER_INJECT	"/dev/aer_inject"
+
+bool pf_can_inject_errors(void)
+{
+	return !access(AER_INJECT, W_OK) ||
+	       (!system("modprobe -q aer_inject") && !access(AER_INJECT, W_OK));
+}
+
+void pf_fatal_error(const struct pf *pf)
+{
+	/* the kernel's struct aer_error_inj */
+	struct {
+		__u8	bus, device, function;
+		__u32	uncorrectable, correctable, header_log[4], domain;
+	} error = { .uncorrectable = PCI_ERR_UNC_DLP };
+	char path[64], device[PATH_MAX];
+	time_t deadline = time(NULL) + PATIENCE;
+	unsigned int bus, dev, fn;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", pf->bdf);
+	if (!realpath(path, device))
+		die("%s: %s", path, strerror(errno));
+	*strrchr(device, '/') = '\0';
+	if (sscanf(strrchr(device, '/'), "/%x:%x:%x.%x", &error.domain, &bus, &dev,
+		   &fn) != 4)
+		die("%s is below %s, expected a port", pf->bdf, device);
+	error.bus = bus;
+	error.device = dev;
+	error.function = fn;
+
+	log_open();
+	fd = must(open(AER_INJECT, O_WRONLY));
+	must(write(fd, &error, sizeof(error)));
+	close(fd);
+	while (!log_has("device recovery successful"))
+		pause_until(deadline, "the kernel does not recover from a PCI error");
 }
 
 #define NVME_DRIVER	"/sys/bus/pci/drivers/nvme/"

@@ -31,6 +31,8 @@ int pf_identify(const struct pf *pf, __u8 cns, __u32 nsid, __u16 cntid, void *da
 void pf_open(struct pf *pf, const char *vf_bdf);
 /* Return N of nvmeN, the PF's controller. */
 unsigned int pf_controller(const struct pf *pf);
+/* Open the device file of the controller. */
+int pf_open_device(const struct pf *pf);
 /* Send an admin command; return its status or -errno. */
 int pf_admin(const struct pf *pf, struct nvme_admin_cmd *cmd);
 /* Limit the time of an admin command; commands for VFs may take twice that. */
@@ -43,6 +45,16 @@ void pf_start_vf(const struct pf *pf, const char *vf_bdf, unsigned int queues);
 void pf_set_attached(const struct pf *pf, const char *vf_bdf, __u32 nsid, bool attached);
 /* Reset the controller. */
 void pf_reset(const struct pf *pf);
+/* Reset the PCI function, which removes the VFs from the bus until the kernel restores them. */
+void pf_reset_function(const struct pf *pf);
+/*
+ * Have the port above the PF report a fatal error, and wait until the kernel has reset the
+ * bus below the port. The kernel needs aer_inject: pf_can_inject_errors().
+ */
+void pf_fatal_error(const struct pf *pf);
+bool pf_can_inject_errors(void);
+/* Reset the NVM subsystem; return 0 or -errno. The nvme driver does not notice by itself. */
+int pf_reset_subsystem(const struct pf *pf);
 /* Unbind the nvme driver from the PF, or bind it and wait until it is ready. */
 void pf_unbind(const struct pf *pf);
 void pf_bind(const struct pf *pf);
@@ -51,6 +63,8 @@ void pf_await_live(const struct pf *pf);
 /* Remove all VFs, or create those that pf_open() found, without a driver; return 0 or -errno. */
 int pf_remove_vfs(const struct pf *pf);
 int pf_add_vfs(const struct pf *pf);
+/* Remove the VFs from the bus, or restore them, without notice to their drivers. */
+void pf_set_vf_enable(const struct pf *pf, bool enable);
 /* Bring the VFs online with the resources that they had at pf_open(). */
 void pf_restore_vfs(const struct pf *pf);
 
