@@ -58,6 +58,15 @@ def pf_device():
     return "/dev/" + os.listdir(f"{PCI}/devices/{PF}/nvme")[0]
 
 
+def fill_pf(count):
+    """Remove the VFs. Let the PF hold @count flexible queues, and vectors, as when delivered."""
+    write(f"{PCI}/devices/{PF}/sriov_numvfs", "0")
+    number = read(f"/sys/class/nvme/{os.path.basename(pf_device())}/cntlid").strip()
+    for resource in ("0", "1"):
+        nvme("virt-mgmt", pf_device(), "-c", number, "-r", resource, "-n", str(count), "-a", "1")
+    write(f"{PCI}/devices/{PF}/reset", "1")
+
+
 def vf_number(vf):
     """Return the number of @vf, and of its secondary controller. The first VF has number 1."""
     return next(number for number in range(1, len(VFS) + 1)
