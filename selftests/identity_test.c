@@ -425,8 +425,8 @@ TEST_F(identity, no_difference_after_a_roll_back)
 	io_check(n);
 
 	/* The VF that lost the identity must not run the guest. */
-	vf_enter_state(&self->vf[1], VFIO_DEVICE_STATE_RUNNING, NULL);
-	EXPECT_EQ(0U, nvme_read32(&other, NVME_CC));
+	EXPECT_EQ(-EPROTO, vf_set_state(&self->vf[1], VFIO_DEVICE_STATE_RUNNING, NULL));
+	vf_reset(&self->vf[1]);
 	nvme_start(&other, 1, 8, 8);
 	EXPECT_NE(cntlid(n), cntlid(&other));
 }
@@ -568,6 +568,36 @@ TEST_F(identity, foreign_states_presented_or_refused)
 			TH_LOG("%s, after a function-level reset", changes[i].what);
 		io_check(n);
 	}
+}
+
+/* A VF that no guest has enabled gives its ID to a state. */
+TEST_F(identity, id_of_an_idle_vf)
+{
+	struct nvme *n = &self->n, other;
+	unsigned char id[PAGE], *at, *state;
+	unsigned int taken;
+	struct stream s;
+
+	if (!presents())
+		SKIP(return, "the controller presents no other identity");
+	start_other_guest(&other, &self->vf[1], vf_bdf(1));
+	taken = cntlid(&other);
+	vf_reset(&self->vf[1]);
+
+	start(n);
+	identify(n, CNS_CTRL, id);
+	guest_suspend(n);
+	guest_save(n, &s);
+	at = identity_of_state(&s, n, id, &state);
+	at[ID_CNTLID] = taken;
+	at[ID_CNTLID + 1] = taken >> 8;
+	fix_checksums(&s, state);
+	guest_load(n, n->vf, &s);
+	free(s.data);
+	EXPECT_EQ(taken, cntlid(n));
+	nvme_start(&other, 1, 8, 8);
+	EXPECT_NE(taken, cntlid(&other));
+	io_check(n);
 }
 
 /* LOAD_DATA must not attach a namespace that the administrator has detached. */

@@ -23,15 +23,17 @@ int model_command(struct model *v, enum model_command c)
 		v->suspended = true;
 		return 0;
 	case RESUME:
-		if (!v->suspended)
+		if (!v->suspended || v->lost)
 			return -EPROTO;
 		v->suspended = false;
 		v->away = false;
 		v->started = true;
 		return 0;
 	case SAVE:
-		v->away |= v->suspended;
-		return v->suspended ? 0 : -EPROTO;
+		if (!v->suspended || v->lost)
+			return -EPROTO;
+		v->away = true;
+		return 0;
 	case LOAD:
 		return v->suspended ? 0 : -EPROTO;
 	default:
@@ -50,13 +52,11 @@ int model_load(struct model *v, unsigned int id)
 		if (other->started && !other->away)
 			return -EINVAL;
 		other->id = ++v->pf->last_id;
-		/* The controller drops a state that it has loaded; the driver keeps one. */
-		if (other->suspended && !other->kept &&
-		    other->state != VFIO_DEVICE_STATE_STOP_COPY)
-			other->life = 0;
+		other->lost = other->away;
 	}
 	v->id = id;
 	v->away = true;
+	v->lost = false;
 	return 0;
 }
 
@@ -67,6 +67,7 @@ void model_lose_content(struct model *v)
 	else if (v->away || v->pf->presenter(v, v->id))
 		v->id = ++v->pf->last_id;
 	v->away = false;
+	v->lost = false;
 	v->started = false;
 	v->suspended = false;
 	v->life = 0;

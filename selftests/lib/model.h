@@ -70,6 +70,7 @@ struct model {
 	unsigned int	id, own_id, kept_id;
 	bool		started;	/* enabled or resumed since its last reset */
 	bool		away;		/* saved or loaded, and not resumed since */
+	bool		lost;		/* and another VF has got the ID */
 	int		fault[COMMANDS];	/* -errno of the command */
 	int		size_fault[2];		/* running, suspended */
 };

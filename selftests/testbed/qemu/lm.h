@@ -58,6 +58,7 @@ typedef struct NvmeLm {
     uint32_t    ioqpairs;   /* that the VF presents; 0: what it has */
     bool        started;    /* enabled since its last function level reset */
     bool        away;       /* saved or loaded, and not resumed since */
+    bool        lost;       /* away, and another VF has got the identity */
     bool        attached;   /* has been given its first namespaces */
 
     /* features that hw/nvme has for each namespace, not for each controller */
