@@ -50,9 +50,14 @@ class Daemon:
             time.sleep(0.2)
 
     def restart(self):
-        """Do what "systemctl restart libvirtd" does."""
+        """Restart libvirtd as systemd does: with SIGTERM, and SIGKILL if that is not enough."""
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            comment("libvirtd did not end within 30 s after SIGTERM")
+            self.process.kill()
+            self.process.wait()
         self.start()
 
 
