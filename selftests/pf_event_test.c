@@ -253,13 +253,12 @@ TEST_F(pf_event, fatal_error)
 
 static void reset_subsystem(const struct pf *pf, const struct vf *vf)
 {
-	struct nvme_admin_cmd keep_alive = { .opcode = 0x18 };
+	struct nvme_admin_cmd keep_alive = { .opcode = 0x18, .timeout_ms = 1000 };
 
 	if (pf_reset_subsystem(pf))
 		die("%s: resetting the subsystem failed", pf->bdf);
 	/* A command that is not answered makes the nvme driver reset the PF. */
-	if (pf_admin(pf, &keep_alive) >= 0)
-		die("%s: a command ended in spite of a reset of the subsystem", pf->bdf);
+	pf_admin(pf, &keep_alive);
 	pf_await_live(pf);
 }
 

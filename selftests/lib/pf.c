@@ -251,9 +251,8 @@ void pf_fatal_error(const struct pf *pf)
 		__u32	uncorrectable, correctable, header_log[4], domain;
 	} error = { .uncorrectable = PCI_ERR_UNC_DLP };
 	char path[64], device[PATH_MAX];
-	time_t deadline = time(NULL) + PATIENCE;
 	unsigned int bus, dev, fn;
-	int fd;
+	int fd, mark;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", pf->bdf);
 	if (!realpath(path, device))
@@ -266,12 +265,11 @@ void pf_fatal_error(const struct pf *pf)
 	error.device = dev;
 	error.function = fn;
 
-	log_open();
+	mark = log_mark();
 	fd = must(open(AER_INJECT, O_WRONLY));
 	must(write(fd, &error, sizeof(error)));
 	close(fd);
-	while (!log_has("device recovery successful"))
-		pause_until(deadline, "the kernel does not recover from a PCI error");
+	log_await(mark, "device recovery successful");
 }
 
 #define NVME_DRIVER	"/sys/bus/pci/drivers/nvme/"

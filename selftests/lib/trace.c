@@ -263,14 +263,15 @@ unsigned int sent_read(char *last, size_t size)
 
 static int kmsg = -1;
 
-void log_open(void)
+int log_mark(void)
 {
-	if (kmsg < 0)
-		kmsg = must(open("/dev/kmsg", O_RDONLY | O_NONBLOCK));
-	must(lseek(kmsg, 0, SEEK_END));
+	int mark = must(open("/dev/kmsg", O_RDONLY | O_NONBLOCK));
+
+	must(lseek(mark, 0, SEEK_END));
+	return mark;
 }
 
-bool log_has(const char *pattern)
+static bool has_line(int mark, const char *pattern)
 {
 	char line[8192], anywhere[256];
 	ssize_t len;
@@ -278,10 +279,31 @@ bool log_has(const char *pattern)
 	snprintf(anywhere, sizeof(anywhere), "*%s*", pattern);
 
 	/* Each read() returns one line; EPIPE: the next one was overwritten. */
-	while ((len = read(kmsg, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
+	while ((len = read(mark, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
 		line[len > 0 ? len : 0] = '\0';
 		if (!fnmatch(anywhere, line, 0))
 			return true;
 	}
 	return false;
+}
+
+void log_await(int mark, const char *pattern)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+
+	while (!has_line(mark, pattern))
+		pause_until(deadline, pattern);
+	close(mark);
+}
+
+void log_open(void)
+{
+	if (kmsg >= 0)
+		close(kmsg);
+	kmsg = log_mark();
+}
+
+bool log_has(const char *pattern)
+{
+	return has_line(kmsg, pattern);
 }

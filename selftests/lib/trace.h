@@ -56,5 +56,8 @@ unsigned int sent_read(char *last, size_t size);
  */
 void log_open(void);
 bool log_has(const char *pattern);
+/* Remember the end of the log, and wait for a line after it. log_has() finds the line, too. */
+int log_mark(void);
+void log_await(int mark, const char *pattern);
 
 #endif /* NVMEVF_TEST_TRACE_H */
