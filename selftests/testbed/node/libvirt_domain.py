@@ -50,8 +50,9 @@ class Daemon:
             time.sleep(0.2)
 
     def restart(self):
-        """Restart libvirtd as systemd does: with SIGTERM, and SIGKILL if that is not enough."""
+        """Restart libvirtd as systemd does, which sends SIGKILL if SIGTERM is not enough."""
         self.process.terminate()
+        # libvirtd does not always end while a guest moves. systemd waits for 90 s.
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:

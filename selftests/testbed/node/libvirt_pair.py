@@ -7,8 +7,8 @@ import os
 import re
 import time
 
-from libvirt_domain import (NODE, URI, VF, begin, check_message, check_state, domain, explain,
-                            listen_to, virsh, wait_for_fio, wait_until, watch)
+from libvirt_domain import (LIBVIRTD, NODE, URI, VF, begin, check_message, check_state, domain,
+                            explain, listen_to, virsh, wait_for_fio, wait_until, watch)
 from qemu_vm import LoadReports, Peer
 from tap import check, say
 from vfs import DRIVER, MODULE, VFS, driver, read
@@ -81,7 +81,7 @@ def wait_until_free(vf):
 def serve(peer):
     """Answer the requests of host 1."""
     requests = {"driver": driver, "alias": add_alias, "io": wait_for_io_through,
-                "free": wait_until_free,
+                "free": wait_until_free, "restart": LIBVIRTD.restart,
                 "end": LoadReports("guest", VFS).check_kernel}
     request = ""
     while request != "end":
