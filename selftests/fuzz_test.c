@@ -426,6 +426,15 @@ static void choose_stream(struct model_data *d)
 	note(" damaged at %u", at);
 }
 
+/* Do the next @n bytes have NAMESPACES, which the driver compares with what the PF tells? */
+static bool asks_pf(const struct model_data *d, size_t n)
+{
+	const struct nvmevf_record *record = (void *)d->data + STATE_AT;
+
+	return d->pos < PAYLOAD_AT && d->pos + n >= PAYLOAD_AT &&
+	       record->type == NVMEVF_RECORD_NAMESPACES;
+}
+
 static void step_write(struct model *v)
 {
 	struct model_data *d = &v->data;
@@ -458,6 +467,9 @@ static void step_write(struct model *v)
 		want = d->error;
 	} else if (d->phase == LOADED) {
 		want = n ? -EINVAL : 0;
+	} else if (!fuzz.model_pf.bound && asks_pf(d, n) &&
+		   (d->good >= PAYLOAD_AT || ret == -ENODEV)) {
+		want = -ENODEV;
 	} else if (end) {
 		want = model_load(v, d->id) ?: (long)n;
 		if (want > 0) {

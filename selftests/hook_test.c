@@ -74,6 +74,8 @@ FIXTURE_TEARDOWN(hook)
 	pf_set_timeout(&self->pf, 60);
 	fault_clear_all(vf_bdf(0));
 	close(self->fd);
+	/* The module uses nvme, which other tests remove. */
+	must(syscall(SYS_delete_module, "nvme_vf_test", O_NONBLOCK));
 	free(self->data);
 	sent_close();
 }

@@ -46,9 +46,12 @@ FIXTURE_SETUP(memory)
 	if (why)
 		SKIP(return, "%s", why);
 	guest_open(&self->n, self->vf, 2, VF_ANY);
+	/* A state of the first VF would be refused while a guest runs on that VF. */
+	self->n.vf = &self->vf[1];
 	guest_suspend(&self->n);
 	guest_save(&self->n, &self->blank);
-	guest_roll_back(&self->n);
+	vf_reset(self->n.vf);
+	self->n.vf = &self->vf[0];
 	nvme_start(&self->n, 2, 8, 8);
 	io_check(&self->n);
 }
