@@ -296,16 +296,6 @@ static bool virt_mgmt(const struct pf *pf, const struct secondary *vf,
 	return !pf_admin(pf, &cmd);
 }
 
-__u16 pf_vf_cntlid(const char *vf_bdf)
-{
-	struct secondary list[4096 / sizeof(struct secondary)];
-	struct pf pf;
-
-	pf_find(&pf, vf_bdf);
-	get_secondaries(&pf, list);
-	return list[find_relation(vf_bdf)->index].id;
-}
-
 int pf_identify(const struct pf *pf, __u8 cns, __u32 nsid, __u16 cntid, void *data)
 {
 	struct nvme_admin_cmd cmd = {
@@ -317,6 +307,27 @@ int pf_identify(const struct pf *pf, __u8 cns, __u32 nsid, __u16 cntid, void *da
 	};
 
 	return pf_admin(pf, &cmd);
+}
+
+__u16 pf_vf_cntlid(const char *vf_bdf)
+{
+	struct secondary list[4096 / sizeof(struct secondary)];
+	/* The first entry contains the number of entries, up to 127. */
+	const __u8 *count = (const void *)list;
+	unsigned int i, next = 0;
+	struct pf pf;
+
+	pf_find(&pf, vf_bdf);
+	do {
+		if (pf_identify(&pf, 0x15, 0, next, list))
+			die("%s: reading the Secondary Controller List failed", pf.bdf);
+		for (i = 1; i <= *count; i++) {
+			if (list[i].vf == find_relation(vf_bdf)->index)
+				return list[i].id;
+			next = list[i].id + 1;
+		}
+	} while (*count == ARRAY_SIZE(list) - 1);
+	die("%s: the Secondary Controller List lacks %s", pf.bdf, vf_bdf);
 }
 
 unsigned int pf_vf_namespaces(const char *vf_bdf)
@@ -359,8 +370,7 @@ void pf_start_vf(const struct pf *pf, const char *vf_bdf, unsigned int queues)
 
 void pf_set_attached(const struct pf *pf, const char *vf_bdf, __u32 nsid, bool attached)
 {
-	const struct secondary *vfs = (const void *)pf->vfs;
-	__u16 list[2048] = { 1, vfs[find_relation(vf_bdf)->index].id };
+	__u16 list[2048] = { 1, pf_vf_cntlid(vf_bdf) };
 	struct nvme_admin_cmd cmd = {
 		.opcode = 0x15,		/* Namespace Attachment */
 		.nsid = nsid,
