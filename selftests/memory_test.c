@@ -51,6 +51,8 @@ FIXTURE_SETUP(memory)
 	guest_suspend(&self->n);
 	guest_save(&self->n, &self->blank);
 	vf_reset(self->n.vf);
+	/* The driver frees the state in the first call after the reset. */
+	ASSERT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(self->n.vf));
 	self->n.vf = &self->vf[0];
 	nvme_start(&self->n, 2, 8, 8);
 	io_check(&self->n);
