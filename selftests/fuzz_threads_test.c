@@ -379,8 +379,9 @@ static const int read_errors[] = {
 	-ENOMSG, -EPROTO, 0
 };
 
+/* -EAGAIN: a "read" has set O_NONBLOCK, and another "write" waits for the PF. */
 static const int write_errors[] = {
-	-EINVAL, -EIO, -EOPNOTSUPP, -ECANCELED, -ENODEV, -EBADF, -EFBIG,
+	-EINVAL, -EIO, -EOPNOTSUPP, -EAGAIN, -ECANCELED, -ENODEV, -EBADF, -EFBIG,
 	-EBADMSG, -EPROTO, 0
 };
 
