@@ -84,6 +84,14 @@ static bool is_in(struct vf *vf, const char *power_state)
 /* Delay of slow commands, enough for a VF to go to D3hot. */
 #define SLOW_MS		300
 
+static bool has_runtime_pm(struct vf *vf)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/power/runtime_status", vf->bdf);
+	return !access(path, F_OK);
+}
+
 /*
  * A suspended VF stays in D0 although its user lets it go to low power: the way back to
  * D0 may be a reset, which ends the suspension.
@@ -96,6 +104,8 @@ TEST_F(state, low_power)
 	struct stream s;
 	int fd;
 
+	if (!has_runtime_pm(vf))
+		SKIP(return, "this kernel has no runtime power management");
 	ASSERT_EQ(0, set_low_power(vf, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY));
 	while (!is_in(vf, "D3hot"))
 		pause_until(deadline, "a VF that runs does not go to D3hot");

@@ -39,6 +39,7 @@ struct guest {
 	struct at	at;
 	int		request;	/* eventfd of vf_request_fd() */
 	pthread_t	thread;
+	struct stream	good;		/* an earlier state */
 };
 
 FIXTURE(surprise)
@@ -46,7 +47,6 @@ FIXTURE(surprise)
 	struct guest *guest;
 	unsigned int count;
 	struct sibling sibling;
-	struct stream good;
 	struct pf pf;
 };
 
@@ -79,10 +79,11 @@ FIXTURE_SETUP(surprise)
 		g->request = vf_request_fd(&g->vf);
 		nvme_start(&g->n, 1, 8, 8);
 		io_check(&g->n);
+		/* The state of a VF on which a guest runs is refused by other VFs. */
+		guest_suspend(&g->n);
+		guest_save(&g->n, &g->good);
+		guest_roll_back(&g->n);
 	}
-	guest_suspend(&self->guest[0].n);
-	guest_save(&self->guest[0].n, &self->good);
-	guest_roll_back(&self->guest[0].n);
 }
 
 FIXTURE_TEARDOWN(surprise)
@@ -153,7 +154,7 @@ TEST_F(surprise, removal)
 	pf_set_timeout(&self->pf, TIMEOUT);
 	for (g = self->guest; g < end; g++) {
 		i = (g - self->guest) * points_count / self->count;
-		point_reach(&g->at, &points[i], &g->vf, &self->good);
+		point_reach(&g->at, &points[i], &g->vf, &g->good);
 		guest_freeze(&g->n);
 	}
 	sibling_start(sibling);

@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -247,9 +248,14 @@ TEST_F(vf_event, undo_of_suspend_fails)
 TEST_F(vf_event, no_answer_after_reset)
 {
 	struct vf *vf = &self->vf;
+	struct utsname kernel;
 	unsigned int i;
 	struct pf pf;
 
+	/* Such a kernel resets the PF, too, if the VF does not answer before the reset. */
+	must(uname(&kernel));
+	if (atoi(kernel.release) >= 7)
+		SKIP(return, "this kernel resets the whole bus");
 	pf_open(&pf, self->bdf);
 	/* The last way needs a configuration space that answers. */
 	for (i = 0; resets[i] != reset_by_config; i++) {
