@@ -257,7 +257,7 @@ static void measure_data(void)
 	guest_open(&n, &vf, 1, VF_ANY);
 	mem = must(memfd_create("compare", 0));
 	most = largest(&vf);
-	for (size = 4096; size <= most; size *= 2) {
+	for (size = 8192; size <= most; size *= 2) {
 		set_size(&vf, size);
 		vf_enter_state(&vf, VFIO_DEVICE_STATE_STOP, NULL);
 		for (i = 0; i < samples + WARM_UP; i++) {
