@@ -23,8 +23,6 @@ struct nvmevf_namespaces {
 /* As many as an optional record can have */
 #define NVMEVF_NAMESPACES_MAX	1024
 
-struct pci_dev;
-
 void nvmevf_ctrl_init(struct nvmevf_ctrl *ctrl, struct pci_dev *vf);
 int nvmevf_ctrl_identity(struct nvmevf_ctrl *ctrl,
 			 struct nvmevf_identity *identity);

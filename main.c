@@ -540,10 +540,7 @@ static int nvmevf_get_data_size(struct vfio_device *core_vdev,
 	if (!ret)
 		*stop_copy_length = nvmevf_save_stream_size(nvmevf->saving, size);
 	nvmevf_mig_unlock(nvmevf);
-	if (ret)
-		return ret;
-
-	return 0;
+	return ret;
 }
 
 static const struct vfio_migration_ops nvmevf_migration_ops = {
