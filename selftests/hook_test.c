@@ -25,6 +25,7 @@
 #define CNS_CTRL	0x01
 #define CNS_SECONDARY	0x15
 #define PAGE		4096
+#define ROOM		(8 << 20)	/* more than one command carries */
 #define MOST_COMMANDS	16	/* of all VFs of a PF */
 #define BOUND		5	/* seconds in which an error must come */
 
@@ -65,8 +66,9 @@ FIXTURE_SETUP(hook)
 	if (!sent_open(pf_controller(&self->pf)))
 		SKIP(return, "this kernel has no tracefs");
 	self->fd = must(open(DEVICE, O_RDWR));
-	self->data = must(aligned_alloc(PAGE, 8 << 20) ?: (void *)-1);
-	memset(self->data, 0x5a, 8 << 20);
+	self->data = aligned_alloc(PAGE, ROOM);
+	ASSERT_NE(NULL, self->data);
+	memset(self->data, 0x5a, ROOM);
 }
 
 FIXTURE_TEARDOWN(hook)
@@ -228,7 +230,7 @@ TEST_F(hook, each_length)
 
 	ASSERT_EQ(0, do_call(self->fd, &limit));
 	ASSERT_LE(PAGE, limit.value);
-	ASSERT_GT(8 << 20, limit.value);
+	ASSERT_GT(ROOM, limit.value);
 	EXPECT_EQ(-EMSGSIZE, submit(self, COMMAND_SAVE, 0, 0, limit.value + 1));
 	EXPECT_EQ(-EMSGSIZE, submit(self, COMMAND_LOAD, 0, 1, limit.value + 1));
 	EXPECT_EQ(0, sent_read(NULL, 0));
@@ -476,12 +478,6 @@ static int await_process(pid_t pid, int seconds)
  */
 TEST_F(hook, more_commands_than_allowed)
 {
-	struct nvme_admin_cmd identify = {
-		.opcode = IDENTIFY,
-		.cdw10 = CNS_CTRL,
-		.addr = (uintptr_t)self->data,
-		.data_len = PAGE,
-	};
 	pid_t pid[MOST_COMMANDS + 2];
 	unsigned int i;
 	int status;
@@ -498,7 +494,7 @@ TEST_F(hook, more_commands_than_allowed)
 	}
 	EXPECT_EQ(MOST_COMMANDS, sent_read(NULL, 0));
 
-	EXPECT_EQ(0, pf_admin(&self->pf, &identify));
+	EXPECT_EQ(0, pf_identify(&self->pf, CNS_CTRL, 0, 0, self->data));
 
 	kill(pid[MOST_COMMANDS], SIGKILL);
 	status = await_process(pid[MOST_COMMANDS], BOUND);

@@ -231,6 +231,13 @@ static void start(struct nvme *n)
 	set_feature(n, 0, 0x16, 0);	/* Host Behavior Support */
 }
 
+/* The guest finds what it found at self->was. */
+static void expect_unchanged(struct __test_metadata *_metadata, FIXTURE_DATA(identity) * self)
+{
+	dump(&self->n, self->now);
+	expect_equal(_metadata, self->was, self->now);
+}
+
 TEST_F(identity, no_difference_after_a_move)
 {
 	struct nvme *n = &self->n;
@@ -242,8 +249,7 @@ TEST_F(identity, no_difference_after_a_move)
 	dump(n, self->was);
 	for (i = 0; i < 3; i++) {
 		guest_migrate(n, other_vf(n, self->vf));
-		dump(n, self->now);
-		expect_equal(_metadata, self->was, self->now);
+		expect_unchanged(_metadata, self);
 	}
 }
 
@@ -259,8 +265,7 @@ TEST_F(identity, no_difference_after_a_move_and_a_controller_reset)
 	start(n);
 	guest_migrate(n, other_vf(n, self->vf));
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	dump(n, self->now);
-	expect_equal(_metadata, self->was, self->now);
+	expect_unchanged(_metadata, self);
 }
 
 TEST_F(identity, no_difference_after_a_move_and_a_function_level_reset)
@@ -277,13 +282,11 @@ TEST_F(identity, no_difference_after_a_move_and_a_function_level_reset)
 	guest_migrate(n, other_vf(n, self->vf));
 	vf_reset(n->vf);
 	nvme_start(n, NVME_QUEUES, 8, 8);
-	dump(n, self->now);
-	expect_equal(_metadata, self->was, self->now);
+	expect_unchanged(_metadata, self);
 
 	/* The second move begins where a reset has been. */
 	guest_migrate(n, other_vf(n, self->vf));
-	dump(n, self->now);
-	expect_equal(_metadata, self->was, self->now);
+	expect_unchanged(_metadata, self);
 }
 
 TEST_F(identity, no_difference_if_the_target_has_more_queues)
@@ -299,13 +302,11 @@ TEST_F(identity, no_difference_if_the_target_has_more_queues)
 	EXPECT_EQ(2, n->queues);
 	dump(n, self->was);
 	guest_migrate(n, &self->vf[1]);
-	dump(n, self->now);
-	expect_equal(_metadata, self->was, self->now);
+	expect_unchanged(_metadata, self);
 	vf_reset(n->vf);
 	start(n);
 	EXPECT_EQ(2, n->queues);
-	dump(n, self->now);
-	expect_equal(_metadata, self->was, self->now);
+	expect_unchanged(_metadata, self);
 	io_check(n);
 }
 
@@ -351,8 +352,7 @@ TEST_F(identity, state_of_another_identity_refused)
 	EXPECT_EQ(-EINVAL, try_load(&self->vf[1], &s));
 	guest_roll_back(n);
 	free(s.data);
-	dump(n, self->now);
-	expect_equal(_metadata, self->was, self->now);
+	expect_unchanged(_metadata, self);
 	io_check(n);
 }
 
@@ -395,8 +395,7 @@ TEST_F(identity, id_that_runs_elsewhere_refused)
 	free(s.data);
 
 	start(n);
-	dump(n, self->now);
-	expect_equal(_metadata, self->was, self->now);
+	expect_unchanged(_metadata, self);
 	io_check(n);
 }
 
@@ -420,8 +419,7 @@ TEST_F(identity, no_difference_after_a_roll_back)
 	vf_enter_state(&self->vf[1], VFIO_DEVICE_STATE_STOP, NULL);
 	guest_roll_back(n);
 	free(s.data);
-	dump(n, self->now);
-	expect_equal(_metadata, self->was, self->now);
+	expect_unchanged(_metadata, self);
 	io_check(n);
 
 	/* The VF that lost the identity must not run the guest. */
@@ -446,8 +444,7 @@ TEST_F(identity, id_remains_with_the_saved_state)
 	start_other_guest(&other, &self->vf[0], vf_bdf(0));
 	guest_load(n, &self->vf[1], &s);
 	free(s.data);
-	dump(n, self->now);
-	expect_equal(_metadata, self->was, self->now);
+	expect_unchanged(_metadata, self);
 	EXPECT_NE(cntlid(n), cntlid(&other));
 	io_check(n);
 }

@@ -107,16 +107,23 @@ struct secondary {
 	__u16	vf, queues, vectors, rsvd2[9];
 };
 
-static void get_secondaries(const struct pf *pf, void *list)
+int pf_identify(const struct pf *pf, __u8 cns, __u32 nsid, __u16 cntid, void *data)
 {
 	struct nvme_admin_cmd cmd = {
 		.opcode = 0x06,		/* Identify */
-		.cdw10 = 0x15,		/* Secondary Controller List */
-		.addr = (uintptr_t)list,
+		.nsid = nsid,
+		.cdw10 = cntid << 16 | cns,
+		.addr = (uintptr_t)data,
 		.data_len = 4096,
 	};
 
-	if (pf_admin(pf, &cmd))
+	return pf_admin(pf, &cmd);
+}
+
+/* Read the part of the Secondary Controller List that begins with the ID @cntid. */
+static void get_secondaries(const struct pf *pf, __u16 cntid, void *list)
+{
+	if (pf_identify(pf, 0x15, 0, cntid, list))
 		die("%s: reading the Secondary Controller List failed", pf->bdf);
 }
 
@@ -130,7 +137,7 @@ void pf_open(struct pf *pf, const char *vf_bdf)
 	char path[64];
 
 	pf_find(pf, vf_bdf);
-	get_secondaries(pf, pf->vfs);
+	get_secondaries(pf, 0, pf->vfs);
 	numvfs_path(path, sizeof(path), pf);
 	sysfs_read_line(path, pf->numvfs, sizeof(pf->numvfs));
 }
@@ -296,19 +303,6 @@ static bool virt_mgmt(const struct pf *pf, const struct secondary *vf,
 	return !pf_admin(pf, &cmd);
 }
 
-int pf_identify(const struct pf *pf, __u8 cns, __u32 nsid, __u16 cntid, void *data)
-{
-	struct nvme_admin_cmd cmd = {
-		.opcode = 0x06,		/* Identify */
-		.nsid = nsid,
-		.cdw10 = cntid << 16 | cns,
-		.addr = (uintptr_t)data,
-		.data_len = 4096,
-	};
-
-	return pf_admin(pf, &cmd);
-}
-
 __u16 pf_vf_cntlid(const char *vf_bdf)
 {
 	struct secondary list[4096 / sizeof(struct secondary)];
@@ -319,8 +313,7 @@ __u16 pf_vf_cntlid(const char *vf_bdf)
 
 	pf_find(&pf, vf_bdf);
 	do {
-		if (pf_identify(&pf, 0x15, 0, next, list))
-			die("%s: reading the Secondary Controller List failed", pf.bdf);
+		get_secondaries(&pf, next, list);
 		for (i = 1; i <= *count; i++) {
 			if (list[i].vf == find_relation(vf_bdf)->index)
 				return list[i].id;
@@ -391,7 +384,7 @@ void pf_restore_vfs(const struct pf *pf)
 	struct secondary now[4096 / sizeof(struct secondary)];
 	int i;
 
-	get_secondaries(pf, now);
+	get_secondaries(pf, 0, now);
 	for (i = 1; i <= pf->vfs[0]; i++)
 		if (was[i].online && !now[i].online &&
 		    !(virt_mgmt(pf, &was[i], 0x008, was[i].queues) &&

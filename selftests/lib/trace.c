@@ -70,22 +70,32 @@ void trace_clear(void)
 	close(must(open(EVENTS "trace", O_WRONLY | O_TRUNC)));
 }
 
-/* Call @add for each event: what follows process, CPU, flags and time. */
-static void visit_events(void (*add)(char *event, void *arg), void *arg)
+/*
+ * Call @add for each line of a trace that contains @marker, from the third character of the
+ * marker on: its first two separate the line from what came before.
+ */
+static void visit_lines(const char *path, const char *marker,
+			void (*add)(char *text, void *arg), void *arg)
 {
-	FILE *in = fopen(EVENTS "trace", "r");
-	char *line = NULL, *event;
+	FILE *in = fopen(path, "r");
+	char *line = NULL, *at;
 	size_t room = 0;
 
 	if (!in)
-		die("cannot read " EVENTS "trace: %s", strerror(errno));
+		die("cannot read %s: %s", path, strerror(errno));
 	while (getline(&line, &room, in) >= 0) {
-		event = strstr(line, ": nvmevf_");
-		if (*line != '#' && event)
-			add(event + 2, arg);
+		at = strstr(line, marker);
+		if (*line != '#' && at)
+			add(at + 2, arg);
 	}
 	free(line);
 	fclose(in);
+}
+
+/* Call @add for each event: what follows process, CPU, flags and time. */
+static void visit_events(void (*add)(char *event, void *arg), void *arg)
+{
+	visit_lines(EVENTS "trace", ": nvmevf_", add, arg);
 }
 
 static void add_event(char *event, void *arg)
@@ -196,19 +206,16 @@ void calls_clear(void)
 	close(must(open(CALLS "trace", O_WRONLY | O_TRUNC)));
 }
 
+static void count_line(char *text, void *arg)
+{
+	++*(unsigned int *)arg;
+}
+
 unsigned int calls_count(void)
 {
-	FILE *in = fopen(CALLS "trace", "r");
 	unsigned int count = 0;
-	char *line = NULL;
-	size_t room = 0;
 
-	if (!in)
-		die("cannot read " CALLS "trace: %s", strerror(errno));
-	while (getline(&line, &room, in) >= 0)
-		count += *line != '#';
-	free(line);
-	fclose(in);
+	visit_lines(CALLS "trace", ": ", count_line, &count);
 	return count;
 }
 
@@ -238,27 +245,28 @@ void sent_clear(void)
 	close(must(open(SENT "trace", O_WRONLY | O_TRUNC)));
 }
 
+struct sent {
+	char		*last;
+	size_t		size;
+	unsigned int	count;
+};
+
+static void add_sent(char *text, void *arg)
+{
+	struct sent *sent = arg;
+
+	sent->count++;
+	text[strcspn(text, "\n")] = '\0';
+	if (sent->last)
+		snprintf(sent->last, sent->size, "%s", text);
+}
+
 unsigned int sent_read(char *last, size_t size)
 {
-	FILE *in = fopen(SENT "trace", "r");
-	char *line = NULL, *event;
-	unsigned int count = 0;
-	size_t room = 0;
+	struct sent sent = { last, size };
 
-	if (!in)
-		die("cannot read " SENT "trace: %s", strerror(errno));
-	while (getline(&line, &room, in) >= 0) {
-		event = strstr(line, ", nsid=");
-		if (*line == '#' || !event)
-			continue;
-		count++;
-		event[strcspn(event, "\n")] = '\0';
-		if (last)
-			snprintf(last, size, "%s", event + 2);
-	}
-	free(line);
-	fclose(in);
-	return count;
+	visit_lines(SENT "trace", ", nsid=", add_sent, &sent);
+	return sent.count;
 }
 
 static int kmsg = -1;
