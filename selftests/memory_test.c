@@ -515,12 +515,16 @@ TEST_F(memory, save_data)
 TEST_F(memory, bind)
 {
 	struct vf *vf = &self->vf[1];
-	int i, ret, left, flags, without = 0;
+	int i, ret, left, flags, without = 0, rounds = 0;
 
 	if (!inject_open())
 		SKIP(return, "this kernel injects no faults");
 	vf_close(vf);
-	for (i = 1; ; i++) {
+	/*
+	 * The kernel itself allocates in some binds only, which changes the number of an
+	 * allocation. A round may miss the one that migration needs.
+	 */
+	for (i = 1; rounds < 5; i++) {
 		ASSERT_EQ(0, sysfs_write(DRIVER "/unbind", vf->bdf));
 		fail_nth("self", i);
 		ret = sysfs_write(DRIVER "/bind", vf->bdf);
@@ -537,11 +541,15 @@ TEST_F(memory, bind)
 		flags = vf_mig_flags(vf);
 		ASSERT_TRUE(flags > 0 || (flags == -ENOTTY && !left));
 		without += flags < 0;
-		if (left)
+		if (left && without)
 			break;
+		if (left) {
+			rounds++;
+			i = 0;
+		}
 		vf_close(vf);
 	}
-	EXPECT_LT(0, without);
+	ASSERT_LT(0, without);
 	TH_LOG("%d allocations, %d needed", i - 1, without);
 
 	guest_migrate(&self->n, vf);
