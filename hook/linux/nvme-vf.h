@@ -60,6 +60,22 @@ struct nvme_secondary_ctrl_list {
 static_assert(sizeof(struct nvme_secondary_ctrl) == 32);
 static_assert(sizeof(struct nvme_secondary_ctrl_list) == NVME_IDENTIFY_DATA_SIZE);
 
+/* Live migration commands of NVMe Base 2.1, and their selectors */
+enum nvme_vf_migration_opcode {
+	nvme_vf_migration_send	= 0x41,
+	nvme_vf_migration_recv	= 0x42,
+};
+
+enum {
+	NVME_VF_SEND_SUSPEND	= 0x0,
+	NVME_VF_SEND_RESUME	= 0x1,
+	NVME_VF_SEND_SET_STATE	= 0x2,
+	NVME_VF_RECV_GET_STATE	= 0x0,
+};
+
+/* Identify: Supported Controller State Formats */
+#define NVME_VF_CNS_STATE_FORMATS	0x20
+
 /**
  * struct nvme_vf_result - completion of a command
  * @result: dwords 0 and 1 of the completion queue entry, also of a command that
@@ -83,13 +99,24 @@ struct nvme_vf_result {
  *	* 11h, Identify Namespace for an allocated NSID: NSID
  *	* 12h, list of the controllers that a namespace is attached to: NSID, CNTID
  *	* 15h, Secondary Controller List: CNTID
+ *	* 20h, Supported Controller State Formats: none
  *
- *	These describe the PF and its subsystem, and change nothing. linux/nvme-vf-lm.h
- *	has more commands.
+ *	These describe the PF and its subsystem, and change nothing. Migration Send and
+ *	Migration Receive are let through for these selectors:
+ *	* Suspend: STYPE (notification or suspend)
+ *	* Resume: none
+ *	* Set Controller State: SEQIND, CSVI, CSUUIDI, offset
+ *	* Get Controller State: CSVI, CSUUIDI, offset
+ *
+ *	The function writes the controller ID of the VF, which it finds in the Secondary
+ *	Controller List of the PF, and the number of dwords, which is @len. CNS 20h,
+ *	Migration Send and Migration Receive need HMLMS (OACS bit 11) of the PF.
+ *	linux/nvme-vf-lm.h has more commands.
  * @buf: data to send, or memory for the data to receive; NULL for a command
  *	without data. Page aligned memory is not copied. vmalloc() memory is
  *	allowed.
- * @len: bytes in @buf, at most what nvme_vf_max_transfer() returns; Identify: 4096
+ * @len: bytes in @buf, at most what nvme_vf_max_transfer() returns; Identify: 4096;
+ *	Set and Get Controller State: a multiple of 4
  * @result: dwords and status of the completion, written in any case; may be NULL
  *
  * Context: Process context. Sleeps until the command ends, for up to twice the
@@ -103,12 +130,16 @@ struct nvme_vf_result {
  * * -EOPNOTSUPP: the PF does not list the command as supported; the command was not
  *   sent, and @result has no status
  * * -EMSGSIZE: @len is more than one command can carry
+ * * -ENXIO: the Secondary Controller List does not have the VF as one of the PF
  * * -ENODEV: the PF is not bound to nvme, or is dead or being removed
  * * -EAGAIN: the PF is being reset, or the caller was killed; the command was not
  *   sent
  * * -ECANCELED: a reset of the PF canceled the command, which may have been
  *   carried out
  * * other errors of the block layer, for example -ENOMEM
+ *
+ * The errors of a command that asks for the controller ID are returned, too, without a
+ * status in @result.
  *
  * For an error status of the controller, which is in @result, it returns:
  * * -EOPNOTSUPP: Invalid Command Opcode
