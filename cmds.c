@@ -1,33 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Submit commands on behalf of a VF: Identify of its PF, and the vendor's five
- * live migration commands, which nvme.txt describes.
+ * Submit commands on behalf of a VF: log, trace and count them; and Identify of its PF.
  */
 
 #include <kunit/static_stub.h>
-#include <linux/align.h>
 #include <linux/ktime.h>
 #include <linux/nvme-vf.h>
-#include <linux/nvme-vf-lm.h>
 #include <linux/pci.h>
-#include <linux/wordpart.h>
 
 #include "cmds.h"
-#include "format.h"
 #include "names.h"
 #include "trace.h"
 
-union nvmevf_cmd {
-	struct nvme_command nvme;
-	struct nvme_vf_command vf;
-};
-
-/* Send one command; trace and count its end, without a line in the log. */
-static int nvmevf_cmds_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
-			    const union nvmevf_cmd *cmd, void *buf,
-			    unsigned int len, struct nvme_vf_result *res)
+/**
+ * nvmevf_cmds_send() - Send a command; trace and count its end
+ * @ctrl: the VF's controller
+ * @verb: what the command is for
+ * @cmd: the command
+ * @buf: its data, or NULL
+ * @len: bytes of data
+ * @res: receives the result and the status
+ *
+ * There is no line in the log.
+ *
+ * Context: Process context, sleeps until the command has ended.
+ *
+ * Return: 0 or a negative errno of nvme_submit_vf_cmd().
+ */
+int nvmevf_cmds_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
+		     const struct nvme_command *cmd, void *buf,
+		     unsigned int len, struct nvme_vf_result *res)
 {
-	u8 opcode = cmd->nvme.common.opcode;
+	u8 opcode = cmd->common.opcode;
 	ktime_t began;
 	u64 took_ns;
 	int ret;
@@ -37,7 +41,7 @@ static int nvmevf_cmds_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 
 	trace_nvmevf_command_begin(ctrl->vf, verb, opcode, len);
 	began = ktime_get();
-	ret = nvme_submit_vf_cmd(ctrl->vf, &cmd->nvme, buf, len, res);
+	ret = nvme_submit_vf_cmd(ctrl->vf, cmd, buf, len, res);
 	took_ns = ktime_to_ns(ktime_sub(ktime_get(), began));
 	trace_nvmevf_command(ctrl->vf, verb, opcode, len, ret, res->status,
 			     took_ns);
@@ -46,8 +50,17 @@ static int nvmevf_cmds_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 	return ret;
 }
 
-static void nvmevf_cmds_log(struct nvmevf_ctrl *ctrl, const char *name, int error,
-			    u16 status)
+/**
+ * nvmevf_cmds_log() - Log that a command failed
+ * @ctrl: the VF's controller
+ * @name: name of the command
+ * @error: negative errno
+ * @status: NVMe status, or 0
+ *
+ * Context: Any.
+ */
+void nvmevf_cmds_log(struct nvmevf_ctrl *ctrl, const char *name, int error,
+		     u16 status)
 {
 	if (status)
 		nvmevf_ctrl_err(ctrl, "%s failed: NVMe status %#x (%pe)\n",
@@ -56,10 +69,23 @@ static void nvmevf_cmds_log(struct nvmevf_ctrl *ctrl, const char *name, int erro
 		nvmevf_ctrl_err(ctrl, "%s failed: %pe\n", name, ERR_PTR(error));
 }
 
-/* Send one command; log, trace and count its end. @result may be NULL. */
-static int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
-			      const char *name, const union nvmevf_cmd *cmd,
-			      void *buf, unsigned int len, u64 *result)
+/**
+ * nvmevf_cmds_submit() - Send a command; log, trace and count its end
+ * @ctrl: the VF's controller
+ * @verb: what the command is for
+ * @name: its name, for the log
+ * @cmd: the command
+ * @buf: its data, or NULL
+ * @len: bytes of data
+ * @result: receives dwords 0 and 1 of the completion if it succeeded; may be NULL
+ *
+ * Context: Process context, sleeps until the command has ended.
+ *
+ * Return: 0 or a negative errno of nvme_submit_vf_cmd().
+ */
+int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
+		       const char *name, const struct nvme_command *cmd,
+		       void *buf, unsigned int len, u64 *result)
 {
 	struct nvme_vf_result res;
 	int ret;
@@ -84,9 +110,9 @@ static int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
  */
 int nvmevf_cmds_identify_ctrl(struct nvmevf_ctrl *ctrl, struct nvme_id_ctrl *id)
 {
-	const union nvmevf_cmd cmd = {
-		.nvme.identify.opcode = nvme_admin_identify,
-		.nvme.identify.cns = NVME_ID_CNS_CTRL,
+	const struct nvme_command cmd = {
+		.identify.opcode = nvme_admin_identify,
+		.identify.cns = NVME_ID_CNS_CTRL,
 	};
 
 	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_IDENTIFY,
@@ -107,10 +133,10 @@ int nvmevf_cmds_identify_ctrl(struct nvmevf_ctrl *ctrl, struct nvme_id_ctrl *id)
 int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
 				   struct nvme_secondary_ctrl_list *list)
 {
-	const union nvmevf_cmd cmd = {
-		.nvme.identify.opcode = nvme_admin_identify,
-		.nvme.identify.cns = NVME_ID_CNS_SCNDRY_CTRL_LIST,
-		.nvme.identify.ctrlid = cpu_to_le16(cntid),
+	const struct nvme_command cmd = {
+		.identify.opcode = nvme_admin_identify,
+		.identify.cns = NVME_ID_CNS_SCNDRY_CTRL_LIST,
+		.identify.ctrlid = cpu_to_le16(cntid),
 	};
 
 	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_identify_secondary, ctrl, cntid,
@@ -137,11 +163,11 @@ int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
 int nvmevf_cmds_identify_ns(struct nvmevf_ctrl *ctrl, u8 cns, u32 nsid,
 			    u16 cntid, void *data)
 {
-	const union nvmevf_cmd cmd = {
-		.nvme.identify.opcode = nvme_admin_identify,
-		.nvme.identify.nsid = cpu_to_le32(nsid),
-		.nvme.identify.cns = cns,
-		.nvme.identify.ctrlid = cpu_to_le16(cntid),
+	const struct nvme_command cmd = {
+		.identify.opcode = nvme_admin_identify,
+		.identify.nsid = cpu_to_le32(nsid),
+		.identify.cns = cns,
+		.identify.ctrlid = cpu_to_le16(cntid),
 	};
 	struct nvme_vf_result res;
 	int ret;
@@ -165,111 +191,21 @@ int nvmevf_cmds_identify_ns(struct nvmevf_ctrl *ctrl, u8 cns, u32 nsid,
 	return ret;
 }
 
-/* Other vendors may use byte 3072 for anything, so it is not enough. */
-static int nvmevf_cmds_check(struct nvmevf_ctrl *ctrl,
-			     const struct nvme_id_ctrl *id)
+/**
+ * nvmevf_cmds_max_transfer() - Return how much data one command can carry
+ * @ctrl: the VF's controller
+ * @bytes: receives the limit
+ *
+ * Context: Process context, may sleep, sends no command.
+ *
+ * Return: 0 or a negative errno of nvme_vf_max_transfer().
+ */
+int nvmevf_cmds_max_transfer(struct nvmevf_ctrl *ctrl, u32 *bytes)
 {
-	if (id->vs[0] != NVME_VF_MIGRATION_SUPPORTED)
-		return -EOPNOTSUPP;
+	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_max_transfer, ctrl, bytes);
 
-	return nvme_vf_check_migration(ctrl->vf);
+	return nvme_vf_max_transfer(ctrl->vf, bytes);
 }
-
-/* The state must fit one command, because SAVE_DATA and LOAD_DATA have no offset. */
-static int nvmevf_cmds_max_size(struct nvmevf_ctrl *ctrl, u32 *size)
-{
-	return nvme_vf_max_transfer(ctrl->vf, size);
-}
-
-static int nvmevf_cmds_query_size(struct nvmevf_ctrl *ctrl, u32 *size)
-{
-	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_query_data_size };
-	u64 result;
-	u32 max;
-	int ret;
-
-	ret = nvmevf_cmds_submit(ctrl, NVMEVF_VERB_SIZE, "QUERY_DATA_SIZE",
-				 &cmd, NULL, 0, &result);
-	if (ret)
-		return ret;
-
-	*size = lower_32_bits(result);
-	ret = nvmevf_cmds_max_size(ctrl, &max);
-	if (ret)
-		return ret;
-
-	if (!*size) {
-		nvmevf_ctrl_err(ctrl,
-				"QUERY_DATA_SIZE failed: controller reported 0 bytes, expected at least 1\n");
-		return -EIO;
-	}
-	if (*size > max) {
-		nvmevf_ctrl_err(ctrl,
-				"cannot migrate: %u bytes of controller state, one command carries %u\n",
-				*size, max);
-		return -E2BIG;
-	}
-
-	return 0;
-}
-
-static int nvmevf_cmds_suspend(struct nvmevf_ctrl *ctrl)
-{
-	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_suspend };
-
-	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_SUSPEND, "SUSPEND", &cmd,
-				  NULL, 0, NULL);
-}
-
-static int nvmevf_cmds_resume(struct nvmevf_ctrl *ctrl)
-{
-	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_resume };
-
-	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_RESUME, "RESUME", &cmd,
-				  NULL, 0, NULL);
-}
-
-static int nvmevf_cmds_undo_suspend(struct nvmevf_ctrl *ctrl)
-{
-	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_resume };
-	struct nvme_vf_result res;
-	int ret;
-
-	ret = nvmevf_cmds_send(ctrl, NVMEVF_VERB_RESUME, &cmd, NULL, 0, &res);
-	/* Command Sequence Error: the VF is not suspended. */
-	return ret == -EPROTO ? 0 : ret;
-}
-
-static int nvmevf_cmds_save(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
-{
-	const union nvmevf_cmd cmd = { .vf.opcode = nvme_vf_save_data };
-
-	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_SAVE, "SAVE_DATA", &cmd,
-				  buf, ALIGN(size, sizeof(u32)), NULL);
-}
-
-static int nvmevf_cmds_load(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
-{
-	const union nvmevf_cmd cmd = {
-		.vf.opcode = nvme_vf_load_data,
-		.vf.size = cpu_to_le32(size),
-	};
-
-	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_LOAD, "LOAD_DATA", &cmd,
-				  buf, ALIGN(size, sizeof(u32)), NULL);
-}
-
-const struct nvmevf_cmd_set nvmevf_cmds_vendor = {
-	.id = NVMEVF_COMMAND_SET_VENDOR,
-	.check = nvmevf_cmds_check,
-	.query_size = nvmevf_cmds_query_size,
-	.suspend = nvmevf_cmds_suspend,
-	.resume = nvmevf_cmds_resume,
-	.undo_suspend = nvmevf_cmds_undo_suspend,
-	.save = nvmevf_cmds_save,
-	.load = nvmevf_cmds_load,
-	.max_size = nvmevf_cmds_max_size,
-};
 
 #if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)
 #include "tests/cmds_kunit.c"

@@ -4,6 +4,7 @@
  * the migration stream, compare it with the controller that a stream is from.
  */
 
+#include <linux/array_size.h>
 #include <linux/minmax.h>
 #include <linux/moduleparam.h>
 #include <linux/nvme-vf.h>
@@ -19,6 +20,17 @@ static bool allow_firmware_mismatch;
 module_param(allow_firmware_mismatch, bool, 0644);
 MODULE_PARM_DESC(allow_firmware_mismatch,
 		 "Accept the state of a controller with another firmware revision (default: no)");
+
+static char *command_set = "auto";
+module_param(command_set, charp, 0444);
+MODULE_PARM_DESC(command_set,
+		 "Commands that migrate VFs: auto (the standard's if complete, else the vendor's), standard, vendor (default: auto)");
+
+/* In the order of preference */
+static const struct nvmevf_cmd_set * const nvmevf_ctrl_sets[] = {
+	&nvmevf_cmds_std,
+	&nvmevf_cmds_vendor,
+};
 
 /* Optional Admin Command Support: Virtualization Management, with its lists */
 #define NVMEVF_OACS_VIRT_MGMT	BIT(7)
@@ -61,18 +73,36 @@ out_free:
 	return ret;
 }
 
-/* Identify Controller of the PF, which must have @set. */
-static int nvmevf_ctrl_identify(struct nvmevf_ctrl *ctrl,
-				const struct nvmevf_cmd_set *set,
-				struct nvme_id_ctrl *id)
+/*
+ * Check that the PF, whose Identify Controller is @id, has all of @set. If it has not,
+ * return -EOPNOTSUPP, and what is missing in @missing, if that is worth a message.
+ */
+static int nvmevf_ctrl_check_set(struct nvmevf_ctrl *ctrl,
+				 const struct nvmevf_cmd_set *set,
+				 const struct nvme_id_ctrl *id,
+				 struct nvme_secondary_ctrl *secondary,
+				 const char **missing)
 {
 	int ret;
 
-	ret = nvmevf_cmds_identify_ctrl(ctrl, id);
+	ret = set->check(ctrl, id);
 	if (ret)
 		return ret;
 
-	return set->check(ctrl, id);
+	if (secondary && le16_to_cpu(id->oacs) & NVMEVF_OACS_VIRT_MGMT) {
+		ret = nvmevf_ctrl_find_secondary(ctrl, pci_iov_vf_id(ctrl->vf) + 1,
+						 secondary);
+		if (ret)
+			return ret;
+	}
+	if (!set->find_format)
+		return 0;
+
+	if (le16_to_cpu(secondary->scid) == NVMEVF_CNTLID_UNKNOWN) {
+		*missing = "PF does not report the controller ID of the VF";
+		return -EOPNOTSUPP;
+	}
+	return set->find_format(ctrl, &ctrl->format, missing);
 }
 
 /**
@@ -93,6 +123,7 @@ int nvmevf_ctrl_identity(struct nvmevf_ctrl *ctrl,
 	struct nvme_secondary_ctrl secondary = {
 		.scid = cpu_to_le16(NVMEVF_CNTLID_UNKNOWN),
 	};
+	const char *missing = "command set is gone";
 	struct pci_dev *vf = ctrl->vf;
 	struct nvme_id_ctrl *id;
 	int ret;
@@ -101,18 +132,17 @@ int nvmevf_ctrl_identity(struct nvmevf_ctrl *ctrl,
 	if (!id)
 		return -ENOMEM;
 
-	ret = nvmevf_ctrl_identify(ctrl, ctrl->set, id);
+	ret = nvmevf_cmds_identify_ctrl(ctrl, id);
 	if (ret)
 		goto out_free;
 
-	if (le16_to_cpu(id->oacs) & NVMEVF_OACS_VIRT_MGMT) {
-		ret = nvmevf_ctrl_find_secondary(ctrl, pci_iov_vf_id(vf) + 1,
-						 &secondary);
-		if (ret)
-			goto out_free;
-	}
+	ret = nvmevf_ctrl_check_set(ctrl, ctrl->set, id, &secondary, &missing);
+	if (ret == -EOPNOTSUPP)
+		nvmevf_ctrl_err(ctrl, "cannot migrate: %s\n", missing);
+	if (ret)
+		goto out_free;
 
-	/* The vendor specific commands have no state version and no UUID. */
+	/* Without formats, version and UUID are 0. */
 	*identity = (struct nvmevf_identity) {
 		.magic = cpu_to_le64(NVMEVF_STREAM_MAGIC),
 		.version = cpu_to_le16(NVMEVF_STREAM_VERSION),
@@ -123,10 +153,13 @@ int nvmevf_ctrl_identity(struct nvmevf_ctrl *ctrl,
 		.msix_vectors = cpu_to_le16(max(pci_msix_vec_count(vf), 0)),
 		.command_set = cpu_to_le16(ctrl->set->id),
 		.queue_pairs = secondary.nvq,
+		.state_version = cpu_to_le16(ctrl->format.version),
 		.cntlid = secondary.scid,
 	};
 	memcpy(identity->model, id->mn, sizeof(identity->model));
 	memcpy(identity->firmware, id->fr, sizeof(identity->firmware));
+	memcpy(identity->state_uuid, ctrl->format.uuid,
+	       sizeof(identity->state_uuid));
 
 out_free:
 	kfree(id);
@@ -310,6 +343,16 @@ int nvmevf_ctrl_refuse(struct nvmevf_ctrl *ctrl, int error, const char *fmt, ...
 	return error;
 }
 
+static const char *nvmevf_ctrl_set_name(const struct nvmevf_identity *identity)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(nvmevf_ctrl_sets); i++)
+		if (nvmevf_ctrl_sets[i]->id == le16_to_cpu(identity->command_set))
+			return nvmevf_ctrl_sets[i]->name;
+	return "unknown";
+}
+
 /**
  * nvmevf_ctrl_accept() - Decide if a VF takes the state of another controller
  * @ctrl: the VF's controller
@@ -336,9 +379,11 @@ int nvmevf_ctrl_accept(struct nvmevf_ctrl *ctrl,
 					  le16_to_cpu(own->version));
 	if (source->command_set != own->command_set)
 		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
-					  "source command set %u, expected %u",
+					  "source command set %u (%s), expected %u (%s)",
 					  le16_to_cpu(source->command_set),
-					  le16_to_cpu(own->command_set));
+					  nvmevf_ctrl_set_name(source),
+					  le16_to_cpu(own->command_set),
+					  nvmevf_ctrl_set_name(own));
 	if (source->state_version != own->state_version)
 		return nvmevf_ctrl_refuse(ctrl, -EINVAL,
 					  "source state version %u, expected %u",
@@ -466,20 +511,39 @@ int nvmevf_ctrl_accept_namespace(struct nvmevf_ctrl *ctrl,
 	return nvmevf_ctrl_compare_ns(ctrl, &own->ns[own->next++], source);
 }
 
-static int nvmevf_ctrl_choose_set(struct nvmevf_ctrl *ctrl)
+/* Choose the first command set that the PF has and that the user permits. */
+static int nvmevf_ctrl_choose_set(struct nvmevf_ctrl *ctrl, const char **missing)
 {
-	const struct nvmevf_cmd_set *set = &nvmevf_cmds_vendor;
+	struct nvme_secondary_ctrl secondary = {
+		.scid = cpu_to_le16(NVMEVF_CNTLID_UNKNOWN),
+	};
+	const struct nvmevf_cmd_set *set;
 	struct nvme_id_ctrl *id;
+	unsigned int i;
 	int ret;
 
 	id = kzalloc_obj(*id, GFP_KERNEL);
 	if (!id)
 		return -ENOMEM;
 
-	ret = nvmevf_ctrl_identify(ctrl, set, id);
-	if (!ret)
-		ctrl->set = set;
+	ret = nvmevf_cmds_identify_ctrl(ctrl, id);
+	if (ret)
+		goto out_free;
 
+	ret = -EOPNOTSUPP;
+	for (i = 0; i < ARRAY_SIZE(nvmevf_ctrl_sets); i++) {
+		set = nvmevf_ctrl_sets[i];
+		if (strcmp(command_set, "auto") && strcmp(command_set, set->name))
+			continue;
+		ret = nvmevf_ctrl_check_set(ctrl, set, id, set->find_format ?
+					    &secondary : NULL, missing);
+		if (!ret)
+			ctrl->set = set;
+		if (ret != -EOPNOTSUPP)
+			break;
+	}
+
+out_free:
 	kfree(id);
 	return ret;
 }
@@ -496,6 +560,7 @@ static int nvmevf_ctrl_choose_set(struct nvmevf_ctrl *ctrl)
  */
 void nvmevf_ctrl_init(struct nvmevf_ctrl *ctrl, struct pci_dev *vf)
 {
+	const char *missing = "controller does not support it";
 	u64 epoch;
 	int ret;
 
@@ -513,9 +578,9 @@ void nvmevf_ctrl_init(struct nvmevf_ctrl *ctrl, struct pci_dev *vf)
 		return;
 	}
 
-	ret = nvmevf_ctrl_choose_set(ctrl);
+	ret = nvmevf_ctrl_choose_set(ctrl, &missing);
 	if (ret == -EOPNOTSUPP)
-		pci_info(vf, "migration off: controller does not support it\n");
+		pci_info(vf, "migration off: %s\n", missing);
 	else if (ret)
 		pci_info(vf, "migration off: controller cannot be asked (%pe)\n",
 			 ERR_PTR(ret));

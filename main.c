@@ -309,6 +309,45 @@ static int nvmevf_save(struct nvmevf_device *nvmevf, u32 size)
 	return 0;
 }
 
+/*
+ * A suspended VF that has I/O queues may not take a state, so reset the VF and suspend
+ * it again. A reset by the user that comes at the same time counts as one before the
+ * arc. If the VF can't be suspended, the reset leads to RUNNING as any other.
+ */
+static int nvmevf_reset_queues(struct nvmevf_device *nvmevf)
+{
+	struct nvmevf_ctrl *ctrl = &nvmevf->ctrl;
+	bool has_queues, stuck;
+	int ret;
+
+	if (!ctrl->set->has_queues)
+		return 0;
+	ret = ctrl->set->has_queues(ctrl, &has_queues);
+	if (ret || !has_queues)
+		return ret;
+
+	pci_dbg(ctrl->vf, "reset the VF, which has I/O queues\n");
+	ret = vfio_pci_core_ioctl(&nvmevf->core_device.vdev, VFIO_DEVICE_RESET, 0);
+	if (ret) {
+		nvmevf_ctrl_err(ctrl, "VF has I/O queues, and its reset failed (%pe)\n",
+				ERR_PTR(ret));
+		return ret;
+	}
+
+	spin_lock(&nvmevf->reset_lock);
+	stuck = nvmevf->stuck;
+	nvmevf->reset = false;
+	spin_unlock(&nvmevf->reset_lock);
+
+	ret = stuck ? -EIO : nvmevf_suspend(nvmevf);
+	if (ret) {
+		spin_lock(&nvmevf->reset_lock);
+		nvmevf->reset = true;
+		spin_unlock(&nvmevf->reset_lock);
+	}
+	return ret;
+}
+
 static int nvmevf_open_resuming(struct nvmevf_device *nvmevf)
 {
 	struct nvmevf_ctrl *ctrl = &nvmevf->ctrl;
@@ -322,6 +361,10 @@ static int nvmevf_open_resuming(struct nvmevf_device *nvmevf)
 		return ret;
 
 	ret = ctrl->set->max_size(ctrl, &max);
+	if (ret)
+		return ret;
+
+	ret = nvmevf_reset_queues(nvmevf);
 	if (ret)
 		return ret;
 
@@ -393,7 +436,8 @@ static int nvmevf_step(struct nvmevf_device *nvmevf,
 
 	case NVMEVF_ARC(STOP_COPY, STOP):
 		/* If SAVE_DATA failed, the VF is still suspended and intact. */
-		ret = nvmevf_close_saving(nvmevf, &nvmevf->saved);
+		ret = nvmevf_close_saving(nvmevf, nvmevf->ctrl.set->save_disables ?
+					  &nvmevf->saved : NULL);
 		return ret == -ECANCELED || ret == -ENODEV ? ret : 0;
 
 	case NVMEVF_ARC(STOP, RESUMING):

@@ -507,7 +507,7 @@ TEST_F(hostile, log)
 		{ IDENTITY_AT + 8, 3, "stream version 2, expected 1" },
 		{ IDENTITY_AT + 24, 1, "source model \"" },
 		{ IDENTITY_AT + 64, 1, "source firmware \"" },
-		{ IDENTITY_AT + 20, 3, "source command set 2, expected 1" },
+		{ IDENTITY_AT + 20, 3, "source command set 2 (standard), expected 1 (vendor)" },
 		{ IDENTITY_AT + 80, 5, "source state version 5, expected 0" },
 		{ IDENTITY_AT + 88, 0x1f,
 		  "source state UUID 1f000000-0000-0000-0000-000000000000, expected 00000000-" },

@@ -18,7 +18,7 @@ struct nvmevf_cmds_kunit {
 /* Takes the place of nvmevf_cmds_send(). */
 static int nvmevf_cmds_kunit_send(struct nvmevf_ctrl *ctrl,
 				  enum nvmevf_verb verb,
-				  const union nvmevf_cmd *cmd, void *buf,
+				  const struct nvme_command *cmd, void *buf,
 				  unsigned int len, struct nvme_vf_result *res)
 {
 	struct kunit *test = kunit_get_current_test();

@@ -182,7 +182,7 @@ static const struct field {
 	FIELD(IDENTITY_AT, identity, subsystem_device, "source device *, expected *"),
 	FIELD(IDENTITY_AT, identity, msix_vectors,
 	      "source VF has * interrupt vectors, expected *"),
-	FIELD(IDENTITY_AT, identity, command_set, "source command set *, expected 1"),
+	FIELD(IDENTITY_AT, identity, command_set, "source command set *, expected 1 (vendor)"),
 	FIELD(IDENTITY_AT, identity, queue_pairs, NULL),
 	FIELD(IDENTITY_AT, identity, model, OTHER_MODEL),
 	FIELD(IDENTITY_AT, identity, firmware, OTHER_FIRMWARE),
