@@ -52,6 +52,7 @@ typedef struct NvmeLm {
     uint32_t    queried;    /* QUERY's size while suspended, until it is used */
     NvmeLmFault faults[NVME_LM_OPCODES][NVME_LM_NR_FAULTS];
     QEMUTimer   *timer;     /* of a PF: executes delayed commands */
+    QEMUTimer   *io_timer;  /* of a VF: executes I/O commands held back */
 
     /* of a VF: its identity, and what became of it. See lm-id.c.inc. */
     NvmeIdCtrl  own;        /* id_ctrl has what the VF presents */
