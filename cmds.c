@@ -6,16 +6,23 @@
 
 #include <kunit/static_stub.h>
 #include <linux/align.h>
+#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/nvme-vf.h>
 #include <linux/nvme-vf-lm.h>
 #include <linux/pci.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/wordpart.h>
 
 #include "cmds.h"
 #include "format.h"
 #include "names.h"
 #include "trace.h"
+
+/* For how long a controller may be busy with other commands, and how often to ask */
+#define NVMEVF_CMDS_BUSY_MS	10000
+#define NVMEVF_CMDS_RESEND_MS	20
 
 union nvmevf_cmd {
 	struct nvme_command nvme;
@@ -46,6 +53,27 @@ static int nvmevf_cmds_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 	return ret;
 }
 
+/* Send a command again as long as the controller says that it is busy with others. */
+static int nvmevf_cmds_resend(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
+			      const union nvmevf_cmd *cmd, void *buf,
+			      unsigned int len, struct nvme_vf_result *res)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(NVMEVF_CMDS_BUSY_MS);
+	int ret;
+
+	for (;;) {
+		ret = nvmevf_cmds_send(ctrl, verb, cmd, buf, len, res);
+		if ((res->status & (NVME_STATUS_DNR | NVME_SCT_SC_MASK)) !=
+		    NVME_SC_CMD_INTERRUPTED)
+			return ret;
+
+		/* Others may wait for the lock of a caller that was killed. */
+		if (time_after(jiffies, end) || fatal_signal_pending(current))
+			return ret;
+		schedule_timeout_killable(msecs_to_jiffies(NVMEVF_CMDS_RESEND_MS));
+	}
+}
+
 static void nvmevf_cmds_log(struct nvmevf_ctrl *ctrl, const char *name, int error,
 			    u16 status)
 {
@@ -56,7 +84,7 @@ static void nvmevf_cmds_log(struct nvmevf_ctrl *ctrl, const char *name, int erro
 		nvmevf_ctrl_err(ctrl, "%s failed: %pe\n", name, ERR_PTR(error));
 }
 
-/* Send one command; log, trace and count its end. @result may be NULL. */
+/* Have one command carried out; log an error. @result may be NULL. */
 static int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 			      const char *name, const union nvmevf_cmd *cmd,
 			      void *buf, unsigned int len, u64 *result)
@@ -64,7 +92,7 @@ static int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 	struct nvme_vf_result res;
 	int ret;
 
-	ret = nvmevf_cmds_send(ctrl, verb, cmd, buf, len, &res);
+	ret = nvmevf_cmds_resend(ctrl, verb, cmd, buf, len, &res);
 	if (ret)
 		nvmevf_cmds_log(ctrl, name, ret, res.status);
 	else if (result)
@@ -149,8 +177,8 @@ int nvmevf_cmds_identify_ns(struct nvmevf_ctrl *ctrl, u8 cns, u32 nsid,
 	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_identify_ns, ctrl, cns, nsid,
 				   cntid, data);
 
-	ret = nvmevf_cmds_send(ctrl, NVMEVF_VERB_IDENTIFY, &cmd, data,
-			       NVME_IDENTIFY_DATA_SIZE, &res);
+	ret = nvmevf_cmds_resend(ctrl, NVMEVF_VERB_IDENTIFY, &cmd, data,
+				 NVME_IDENTIFY_DATA_SIZE, &res);
 	if (!ret)
 		return 0;
 
@@ -235,7 +263,7 @@ static int nvmevf_cmds_undo_suspend(struct nvmevf_ctrl *ctrl)
 	struct nvme_vf_result res;
 	int ret;
 
-	ret = nvmevf_cmds_send(ctrl, NVMEVF_VERB_RESUME, &cmd, NULL, 0, &res);
+	ret = nvmevf_cmds_resend(ctrl, NVMEVF_VERB_RESUME, &cmd, NULL, 0, &res);
 	/* Command Sequence Error: the VF is not suspended. */
 	return ret == -EPROTO ? 0 : ret;
 }

@@ -5,8 +5,11 @@
  * an error and logs one line. The guest keeps all acknowledged writes. Its sibling
  * on another VF is not affected.
  */
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "lib/fault.h"
@@ -235,7 +238,7 @@ TEST_F(failure, command_status)
 		0x001, 0x002, 0x006, 0x00c, 0x120, 0x191, 0x1c0, 0x281, 0x370,
 		0x7ff,
 		/* Do Not Retry; More; Command Retry Delay */
-		0x4002, 0x6006, 0x1821,
+		0x4002, 0x6006, 0x4021, 0x1820,
 	};
 	struct nvme *n = &self->n;
 	unsigned int i, k;
@@ -255,6 +258,63 @@ TEST_F(failure, command_status)
 	}
 	io_check(n);
 	expect_sibling_unaffected(_metadata, &self->sibling);
+}
+
+/*
+ * A controller that is busy with other commands says Command Interrupted. The driver
+ * sends the command again.
+ */
+TEST_F(failure, busy)
+{
+	struct nvme *n = &self->n;
+	struct attempt t;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
+		attempt_begin(&t, &transitions[i], n);
+		ASSERT_TRUE(fault_set_times(n->vf->bdf, transitions[i].command,
+					    FAULT_STATUS, i % 2 ? 0x1821 : 0x21, 5));
+		EXPECT_EQ(0, attempt_run(&t));
+		EXPECT_EQ(transitions[i].to, vf_get_state(n->vf));
+		EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+		attempt_end(&t);
+		io_wait(n);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("%s from state %u to %u", transitions[i].name,
+			       transitions[i].from, transitions[i].to);
+	}
+	move_to_sibling_vf(self);
+}
+
+/* A controller that remains busy: the command fails after 10 s, and can be given up. */
+TEST_F(failure, busy_for_ever)
+{
+	struct vf *vf = &self->vf;
+	long long begin;
+	int status;
+	pid_t pid;
+
+	ASSERT_TRUE(fault_set(vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x21));
+	begin = now_ms();
+	EXPECT_EQ(-EIO, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
+	EXPECT_LE(10000, now_ms() - begin);
+	EXPECT_GT(10000 + 1000 * BOUND, now_ms() - begin);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+
+	pid = must(fork());
+	if (!pid) {
+		vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
+		_exit(0);
+	}
+	await_sleep(pid, SYS_ioctl, vf->fd);
+	begin = now_ms();
+	kill(pid, SIGKILL);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_GT(5000, now_ms() - begin);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+	fault_clear_all(vf->bdf);
+	move_to_sibling_vf(self);
 }
 
 /*
