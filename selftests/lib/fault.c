@@ -43,3 +43,20 @@ void fault_clear_all(const char *bdf)
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fault_set(bdf, commands[i], FAULT_NONE, 0);
 }
+
+static void set_jitter(const char *bdf, __u32 seed)
+{
+	/* The model has one jitter for all commands of a VF. */
+	if (!fault_set(bdf, COMMAND_QUERY, FAULT_JITTER, seed))
+		die("%s: setting the jitter failed", bdf);
+}
+
+void fault_jitter(const char *bdf, unsigned long seed)
+{
+	set_jitter(bdf, seed ?: 1);
+}
+
+void fault_no_jitter(const char *bdf)
+{
+	set_jitter(bdf, 0);
+}
