@@ -36,6 +36,7 @@ void fault_clear_all(const char *bdf)
 {
 	static const enum fault_command commands[] = {
 #define COMMAND(name, opcode)	(opcode),
+#define VERB(name, code)	(code),
 #include "../testbed/qemu/faults.def"
 	};
 	unsigned int i;

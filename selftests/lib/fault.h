@@ -6,9 +6,10 @@
 #include <stdbool.h>
 #include <linux/types.h>
 
-/* COMMAND_QUERY ... COMMAND_LOAD: opcodes */
+/* COMMAND_QUERY ... COMMAND_LOAD: opcodes; COMMAND_STD_SUSPEND ... COMMAND_STD_GET */
 enum fault_command {
 #define COMMAND(name, opcode)	COMMAND_##name = (opcode),
+#define VERB(name, code)	COMMAND_##name = (code),
 #include "../testbed/qemu/faults.def"
 };
 

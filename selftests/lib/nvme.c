@@ -83,7 +83,7 @@ void nvme_enable(struct nvme *n, unsigned int sq_size, unsigned int cq_size)
 	struct nvme_queue *q = &n->queue[0];
 
 	/* Forget the queues of the last enable. */
-	n->used = 0;
+	n->used = n->first;
 	n->queues = 0;
 	n->shadow = NULL;
 	memset(n->busy, 0, sizeof(n->busy));

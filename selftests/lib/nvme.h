@@ -131,6 +131,7 @@ struct nvme {
 	unsigned char		*frozen;	/* copy of mem from guest_freeze() */
 	size_t			chunk;		/* bytes per read() and write() of a stream */
 	int			data_fd;	/* of PRE_COPY and STOP_COPY, else -1 */
+	size_t			first;		/* byte of mem that nvme_enable() may use */
 	size_t			used;
 	/* The admin queue; queue->next and on are for I/O. */
 	struct nvme_queue	queue[NVME_QUEUES];

@@ -2,17 +2,17 @@
 """faults: make the device model misbehave
 
 COMMAND and FAULT hold the numbers of qemu/faults.def by name: COMMAND["SAVE"] is an
-opcode, FAULT["DELAY"] a kind of fault.
+opcode, COMMAND["STD_GET"] the code of a verb, FAULT["DELAY"] a kind of fault.
 """
 import os
 import re
 
 from vfs import nvme, pf_device, read, vf_number
 
-LINES = re.findall(r"^(COMMAND|FAULT)\((\w+), *(\w+)\)",
+LINES = re.findall(r"^(COMMAND|VERB|FAULT)\((\w+), *(\w+)\)",
                    read(os.path.join(os.environ["TESTBED_DIR"], "faults.def")), re.M)
-COMMAND, FAULT = ({name: int(value, 0) for macro, name, value in LINES if macro == table}
-                  for table in ("COMMAND", "FAULT"))
+COMMAND, FAULT = ({name: int(value, 0) for macro, name, value in LINES if macro in tables}
+                  for tables in (("COMMAND", "VERB"), ("FAULT",)))
 
 
 def set_fault(vf, command, fault, value=0, times=0):

@@ -12,13 +12,17 @@
 #include "block/aio.h"
 #include "block/nvme.h"
 
+/* The opcodes, and the codes of the verbs of Migration Send and Receive */
 enum NvmeLmOpcode {
+    NVME_ADM_CMD_MIGRATION_SEND = 0x41,
+    NVME_ADM_CMD_MIGRATION_RECV = 0x42,
 #define COMMAND(name, opcode) NVME_ADM_CMD_LM_##name = opcode,
+#define VERB(name, code) NVME_ADM_CMD_LM_##name = code,
 #include "faults.def"
 };
 
-/* All opcodes are C0h to DFh */
-#define NVME_LM_OPCODES 0x20
+/* All opcodes and codes in faults.def are C0h to FFh */
+#define NVME_LM_OPCODES 0x40
 
 typedef enum NvmeLmFaultKind {
 #define FAULT(name, kind) NVME_LM_FAULT_##name = kind,
@@ -55,12 +59,25 @@ typedef struct NvmeLm {
     QEMUTimer   *timer;     /* of a PF: executes delayed commands */
     QEMUTimer   *io_timer;  /* of a VF: executes I/O commands held back */
 
+    /* of a VF: the standard's commands, see lm-std.c.inc */
+    bool        std;        /* suspended by Migration Send */
+    bool        received;   /* has received a state that is not committed */
+    uint8_t     *image;     /* what Get returns while suspended, or NULL */
+    uint64_t    image_size;
+    unsigned    image_parts;
+    uint8_t     *seq;       /* what Set has received, or NULL: no sequence */
+    uint64_t    seq_size;
+    unsigned    seq_parts;
+    uint64_t    seq_declared;   /* by the header; 0: not received */
+
     /* of a VF: its identity, and what became of it. See lm-id.c.inc. */
     NvmeIdCtrl  own;        /* id_ctrl has what the VF presents */
     uint32_t    ioqpairs;   /* that the VF presents; 0: what it has */
     bool        started;    /* enabled since its last function level reset */
     bool        away;       /* saved or loaded, and not resumed since */
-    bool        lost;       /* away, and another VF has got the identity */
+    bool        lost;       /* stopped, and another VF has got the identity */
+    NvmeIdCtrl  lost_id;    /* the identity that was lost */
+    uint32_t    lost_ioqpairs;
     bool        attached;   /* has been given its first namespaces */
 
     /* features that hw/nvme has for each namespace, not for each controller */
@@ -103,12 +120,6 @@ static inline void nvme_lm_req_done(const NvmeLm *lm)
     if (lm->phase == NVME_LM_SUSPENDING) {
         qemu_bh_schedule(lm->bh);
     }
-}
-
-/* Return the index, counted from 1, of the VF that a command names */
-static inline uint16_t nvme_lm_target(const NvmeCmd *cmd)
-{
-    return le32_to_cpu(cmd->cdw10) & 0xffff;
 }
 
 #endif /* HW_NVME_LM_H */
