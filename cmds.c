@@ -4,13 +4,20 @@
  */
 
 #include <kunit/static_stub.h>
+#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/nvme-vf.h>
 #include <linux/pci.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
 
 #include "cmds.h"
 #include "names.h"
 #include "trace.h"
+
+/* For how long a controller may be busy with other commands, and how often to ask */
+#define NVMEVF_CMDS_BUSY_MS	10000
+#define NVMEVF_CMDS_RESEND_MS	20
 
 /**
  * nvmevf_cmds_send() - Send a command; trace and count its end
@@ -51,6 +58,41 @@ int nvmevf_cmds_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 }
 
 /**
+ * nvmevf_cmds_resend() - Send a command, and again while the controller is busy
+ * @ctrl: the VF's controller
+ * @verb: what the command is for
+ * @cmd: the command
+ * @buf: its data, or NULL
+ * @len: bytes of data
+ * @res: receives the result and the status
+ *
+ * Each is traced and counted. There is no line in the log.
+ *
+ * Context: Process context, sleeps until the last command has ended.
+ *
+ * Return: 0 or a negative errno of nvme_submit_vf_cmd().
+ */
+int nvmevf_cmds_resend(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
+		       const struct nvme_command *cmd, void *buf,
+		       unsigned int len, struct nvme_vf_result *res)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(NVMEVF_CMDS_BUSY_MS);
+	int ret;
+
+	for (;;) {
+		ret = nvmevf_cmds_send(ctrl, verb, cmd, buf, len, res);
+		if ((res->status & (NVME_STATUS_DNR | NVME_SCT_SC_MASK)) !=
+		    NVME_SC_CMD_INTERRUPTED)
+			return ret;
+
+		/* Others may wait for the lock of a caller that was killed. */
+		if (time_after(jiffies, end) || fatal_signal_pending(current))
+			return ret;
+		schedule_timeout_killable(msecs_to_jiffies(NVMEVF_CMDS_RESEND_MS));
+	}
+}
+
+/**
  * nvmevf_cmds_log() - Log that a command failed
  * @ctrl: the VF's controller
  * @name: name of the command
@@ -70,7 +112,7 @@ void nvmevf_cmds_log(struct nvmevf_ctrl *ctrl, const char *name, int error,
 }
 
 /**
- * nvmevf_cmds_submit() - Send a command; log, trace and count its end
+ * nvmevf_cmds_submit() - Have a command carried out; log an error
  * @ctrl: the VF's controller
  * @verb: what the command is for
  * @name: its name, for the log
@@ -90,7 +132,7 @@ int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 	struct nvme_vf_result res;
 	int ret;
 
-	ret = nvmevf_cmds_send(ctrl, verb, cmd, buf, len, &res);
+	ret = nvmevf_cmds_resend(ctrl, verb, cmd, buf, len, &res);
 	if (ret)
 		nvmevf_cmds_log(ctrl, name, ret, res.status);
 	else if (result)
@@ -175,8 +217,8 @@ int nvmevf_cmds_identify_ns(struct nvmevf_ctrl *ctrl, u8 cns, u32 nsid,
 	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_identify_ns, ctrl, cns, nsid,
 				   cntid, data);
 
-	ret = nvmevf_cmds_send(ctrl, NVMEVF_VERB_IDENTIFY, &cmd, data,
-			       NVME_IDENTIFY_DATA_SIZE, &res);
+	ret = nvmevf_cmds_resend(ctrl, NVMEVF_VERB_IDENTIFY, &cmd, data,
+				 NVME_IDENTIFY_DATA_SIZE, &res);
 	if (!ret)
 		return 0;
 

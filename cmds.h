@@ -114,6 +114,9 @@ extern const struct nvmevf_cmd_set nvmevf_cmds_vendor;
 int nvmevf_cmds_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 		     const struct nvme_command *cmd, void *buf,
 		     unsigned int len, struct nvme_vf_result *res);
+int nvmevf_cmds_resend(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
+		       const struct nvme_command *cmd, void *buf,
+		       unsigned int len, struct nvme_vf_result *res);
 void nvmevf_cmds_log(struct nvmevf_ctrl *ctrl, const char *name, int error,
 		     u16 status);
 int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,

@@ -149,7 +149,7 @@ static int nvmevf_std_send_resume(struct nvmevf_ctrl *ctrl, u16 *status)
 	struct nvme_vf_result res;
 	int ret;
 
-	ret = nvmevf_cmds_send(ctrl, NVMEVF_VERB_RESUME, &cmd, NULL, 0, &res);
+	ret = nvmevf_cmds_resend(ctrl, NVMEVF_VERB_RESUME, &cmd, NULL, 0, &res);
 	*status = res.status;
 	return (res.status & NVME_SCT_SC_MASK) == NVMEVF_STD_NOT_SUSPENDED ? 0 : ret;
 }

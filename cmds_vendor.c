@@ -87,7 +87,7 @@ static int nvmevf_vendor_undo_suspend(struct nvmevf_ctrl *ctrl)
 	struct nvme_vf_result res;
 	int ret;
 
-	ret = nvmevf_cmds_send(ctrl, NVMEVF_VERB_RESUME, &cmd.nvme, NULL, 0, &res);
+	ret = nvmevf_cmds_resend(ctrl, NVMEVF_VERB_RESUME, &cmd.nvme, NULL, 0, &res);
 	/* Command Sequence Error: the VF is not suspended. */
 	return ret == -EPROTO ? 0 : ret;
 }

@@ -39,8 +39,9 @@
  *              set by               cleared by           what follows
  *   resetting  reset_prepare        reset_done           a stream that opens is dead
  *   reset      reset_done           nvmevf_mig_lock()    mig_state becomes RUNNING
- *   stuck      nvmevf_suspend(), if reset_prepare        mig_state becomes ERROR
- *              its RESUME failed;                        instead of RUNNING
+ *   stuck      nvmevf_undo_        reset_prepare        mig_state becomes ERROR
+ *              suspend(), if its                         instead of RUNNING
+ *              RESUME failed;
  *              reset_done, if the VF
  *              does not answer
  */
@@ -196,6 +197,47 @@ static void nvmevf_mig_unlock(struct nvmevf_device *nvmevf)
 	mutex_unlock(&nvmevf->state_mutex);
 }
 
+static bool nvmevf_was_reset(struct nvmevf_device *nvmevf)
+{
+	bool reset;
+
+	spin_lock(&nvmevf->reset_lock);
+	reset = nvmevf->reset || nvmevf->resetting;
+	spin_unlock(&nvmevf->reset_lock);
+	return reset;
+}
+
+/* Return true if @error is a status of the controller, which has got the command. */
+static bool nvmevf_was_refused(int error)
+{
+	return error == -EOPNOTSUPP || error == -EINVAL || error == -EPROTO ||
+	       error == -EIO;
+}
+
+/*
+ * Let a VF run that may be suspended, because its migration state says, or soon will say,
+ * that the VF runs. @reset: a reset of the VF has come in between.
+ */
+static void nvmevf_undo_suspend(struct nvmevf_device *nvmevf, bool reset)
+{
+	struct nvmevf_ctrl *ctrl = &nvmevf->ctrl;
+	int ret;
+
+	ret = ctrl->set->undo_suspend(ctrl);
+	if (!ret)
+		return;
+
+	nvmevf_ctrl_err(ctrl,
+			"VF may be suspended: RESUME after a %s failed (%pe), reset the VF%s\n",
+			reset ? "reset" : "failed SUSPEND", ERR_PTR(ret),
+			reset ? " again" : "");
+	if (!reset)
+		return;
+	spin_lock(&nvmevf->reset_lock);
+	nvmevf->stuck = true;
+	spin_unlock(&nvmevf->reset_lock);
+}
+
 static int nvmevf_suspend(struct nvmevf_device *nvmevf)
 {
 	struct nvmevf_ctrl *ctrl = &nvmevf->ctrl;
@@ -211,35 +253,23 @@ static int nvmevf_suspend(struct nvmevf_device *nvmevf)
 	}
 
 	ret = ctrl->set->suspend(ctrl);
-	if (ret)
+	if (ret && !nvmevf_was_refused(ret))
 		return ret;
 
-	spin_lock(&nvmevf->reset_lock);
-	reset = nvmevf->reset || nvmevf->resetting;
-	spin_unlock(&nvmevf->reset_lock);
-	if (!reset)
-		return 0;
-
 	/*
-	 * The reset leads to RUNNING. If the controller suspended the VF before the
-	 * reset took effect, the VF runs. Otherwise the VF must be resumed.
+	 * A reset leads to RUNNING, and a SUSPEND that fails must not stop the VF. But
+	 * the controller may have suspended the VF after the reset, or before it failed.
 	 */
-	ret = ctrl->set->undo_suspend(ctrl);
-	if (ret) {
-		pci_err(ctrl->vf,
-			"VF may be suspended: RESUME after a reset failed (%pe), reset the VF again\n",
-			ERR_PTR(ret));
-		spin_lock(&nvmevf->reset_lock);
-		nvmevf->stuck = true;
-		spin_unlock(&nvmevf->reset_lock);
-	}
-	return -EAGAIN;
+	reset = nvmevf_was_reset(nvmevf);
+	if (ret || reset)
+		nvmevf_undo_suspend(nvmevf, reset);
+	return reset ? -EAGAIN : ret;
 }
 
 static int nvmevf_resume(struct nvmevf_device *nvmevf)
 {
 	struct nvmevf_ctrl *ctrl = &nvmevf->ctrl;
-	int ret;
+	int ret, error;
 
 	if (nvmevf->saved) {
 		pci_dbg(ctrl->vf, "load %u bytes of saved controller state\n",
@@ -250,7 +280,23 @@ static int nvmevf_resume(struct nvmevf_device *nvmevf)
 		nvmevf_drop_saved(nvmevf);
 	}
 
-	return ctrl->set->resume(ctrl);
+	ret = ctrl->set->resume(ctrl);
+	/* -EPROTO tells that the VF is not suspended, for example after a reset. */
+	if (ret == -EPROTO || !nvmevf_was_refused(ret) || nvmevf_was_reset(nvmevf))
+		return ret;
+
+	/*
+	 * The migration state remains one of a suspended VF, but the controller may have
+	 * resumed the VF before it failed. A suspended VF may be suspended again.
+	 */
+	error = ctrl->set->suspend(ctrl);
+	if (nvmevf_was_reset(nvmevf))
+		nvmevf_undo_suspend(nvmevf, true);
+	else if (error)
+		nvmevf_ctrl_err(ctrl,
+				"VF may run: SUSPEND after a failed RESUME failed (%pe), reset the VF\n",
+				ERR_PTR(error));
+	return ret;
 }
 
 static int nvmevf_state_size(struct nvmevf_device *nvmevf, u32 *size)

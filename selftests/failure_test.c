@@ -5,8 +5,11 @@
  * an error and logs one line. The guest keeps all acknowledged writes. Its sibling
  * on another VF is not affected.
  */
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "lib/fault.h"
@@ -235,7 +238,7 @@ TEST_F(failure, command_status)
 		0x001, 0x002, 0x006, 0x00c, 0x120, 0x191, 0x1c0, 0x281, 0x370,
 		0x7ff,
 		/* Do Not Retry; More; Command Retry Delay */
-		0x4002, 0x6006, 0x1821,
+		0x4002, 0x6006, 0x4021, 0x1820,
 	};
 	struct nvme *n = &self->n;
 	unsigned int i, k;
@@ -255,6 +258,235 @@ TEST_F(failure, command_status)
 	}
 	io_check(n);
 	expect_sibling_unaffected(_metadata, &self->sibling);
+}
+
+/*
+ * A controller that is busy with other commands says Command Interrupted. The driver
+ * sends the command again.
+ */
+TEST_F(failure, busy)
+{
+	struct nvme *n = &self->n;
+	struct attempt t;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
+		attempt_begin(&t, &transitions[i], n);
+		ASSERT_TRUE(fault_set_times(n->vf->bdf, transitions[i].command,
+					    FAULT_STATUS, i % 2 ? 0x1821 : 0x21, 5));
+		EXPECT_EQ(0, attempt_run(&t));
+		EXPECT_EQ(transitions[i].to, vf_get_state(n->vf));
+		EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+		attempt_end(&t);
+		io_wait(n);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("%s from state %u to %u", transitions[i].name,
+			       transitions[i].from, transitions[i].to);
+	}
+	move_to_sibling_vf(self);
+}
+
+/* A controller that remains busy: the command fails after 10 s, and can be given up. */
+TEST_F(failure, busy_for_ever)
+{
+	struct vf *vf = &self->vf;
+	long long begin;
+	int status;
+	pid_t pid;
+
+	ASSERT_TRUE(fault_set(vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x21));
+	begin = now_ms();
+	EXPECT_EQ(-EIO, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
+	EXPECT_LE(10000, now_ms() - begin);
+	EXPECT_GT(10000 + 1000 * BOUND, now_ms() - begin);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+
+	pid = must(fork());
+	if (!pid) {
+		vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
+		_exit(0);
+	}
+	await_sleep(pid, SYS_ioctl, vf->fd);
+	begin = now_ms();
+	kill(pid, SIGKILL);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_GT(5000, now_ms() - begin);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+	fault_clear_all(vf->bdf);
+	move_to_sibling_vf(self);
+}
+
+/*
+ * SUSPEND fails, but the VF is suspended. The driver must resume the VF, because the
+ * guest runs on: it makes no other call.
+ */
+TEST_F(failure, suspend_fails_after_its_effect)
+{
+	static const __u16 statuses[] = { 0x001, 0x002, 0x006, 0x00c, 0x4006 };
+	struct nvme *n = &self->n;
+	struct attempt t;
+	unsigned int i, k;
+
+	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
+		if (transitions[i].command != COMMAND_SUSPEND)
+			continue;
+		for (k = 0; k < ARRAY_SIZE(statuses); k++) {
+			attempt_begin(&t, &transitions[i], n);
+			ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_SUSPEND,
+						   FAULT_STATUS_AFTER, statuses[k]));
+			EXPECT_EQ(errno_of(&transitions[i], statuses[k]),
+				  attempt_run(&t));
+			EXPECT_EQ(transitions[i].from, vf_get_state(n->vf));
+			io_submit_all(n, 3);
+			io_wait(n);
+			EXPECT_EQ(0, attempt_recover(&t));
+			attempt_end(&t);
+			ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+				TH_LOG("from state %u, status %#x",
+				       transitions[i].from, statuses[k]);
+		}
+	}
+	move_to_sibling_vf(self);
+}
+
+/*
+ * RESUME fails, but the VF runs. The driver must suspend the VF: its state is that of a
+ * suspended one, so the VF can be saved and does not change memory.
+ */
+TEST_F(failure, resume_fails_after_its_effect)
+{
+	static const __u16 statuses[] = { 0x001, 0x002, 0x006, 0x4006 };
+	struct nvme *n = &self->n;
+	struct attempt t;
+	struct stream s;
+	unsigned int i, k;
+
+	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
+		if (transitions[i].command != COMMAND_RESUME)
+			continue;
+		for (k = 0; k < ARRAY_SIZE(statuses); k++) {
+			attempt_begin(&t, &transitions[i], n);
+			ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_RESUME,
+						   FAULT_STATUS_AFTER, statuses[k]));
+			EXPECT_EQ(errno_of(&transitions[i], statuses[k]),
+				  attempt_run(&t));
+			EXPECT_EQ(transitions[i].from, vf_get_state(n->vf));
+			io_submit(n, n->queue->next, 1);
+			guest_freeze(n);
+			nvme_ring_all(n);
+			guest_save(n, &s);
+			guest_check_frozen(n, "after RESUME failed");
+			free(s.data);
+			EXPECT_EQ(0, attempt_recover(&t));
+			attempt_end(&t);
+			io_wait(n);
+			ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+				TH_LOG("from state %u, status %#x",
+				       transitions[i].from, statuses[k]);
+		}
+		io_check(n);
+	}
+	move_to_sibling_vf(self);
+}
+
+/* The command that undoes the effect fails, too. One line says what is not known. */
+TEST_F(failure, undo_fails)
+{
+	static const struct {
+		const struct transition	*transition;
+		enum fault_command	undo;
+		const char		*message;
+	} cases[] = {
+		{ &transitions[1], COMMAND_RESUME,
+		  "VF may be suspended: RESUME after a failed SUSPEND failed" },
+		{ &transitions[5], COMMAND_SUSPEND,
+		  "VF may run: SUSPEND after a failed RESUME failed" },
+	};
+	struct nvme *n = &self->n;
+	char text[128];
+	struct attempt t;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		attempt_begin(&t, cases[i].transition, n);
+		ASSERT_TRUE(fault_set_once(n->vf->bdf, cases[i].transition->command,
+					   FAULT_STATUS_AFTER, 0x6));
+		ASSERT_TRUE(fault_set_once(n->vf->bdf, cases[i].undo, FAULT_STATUS,
+					   0x6));
+		log_open();
+		EXPECT_EQ(-EIO, attempt_run(&t));
+		snprintf(text, sizeof(text), "%s: %s", n->vf->bdf, cases[i].message);
+		EXPECT_TRUE(log_has(text));
+		EXPECT_EQ(cases[i].transition->from, vf_get_state(n->vf));
+		vf_reset(n->vf);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(n->vf));
+		attempt_end(&t);
+		guest_restart(n);
+	}
+	move_to_sibling_vf(self);
+}
+
+/*
+ * SAVE_DATA fails, but has disabled the VF. The driver cannot know, so the guest finds a
+ * controller that is disabled and starts it again. Nothing that was completed is lost.
+ */
+TEST_F(failure, save_fails_after_its_effect)
+{
+	static const enum fault_kind faults[] = { FAULT_PART, FAULT_STATUS_AFTER };
+	struct nvme *n = &self->n;
+	struct stream s;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+		io_submit_all(n, 3);
+		guest_suspend(n);
+		ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_SAVE, faults[i], 0x6));
+		guest_stop_copy(n, &s);
+		EXPECT_EQ(-EIO, stream_read_more(&s, n->data_fd, PAGE));
+		free(s.data);
+		guest_check_frozen(n, "when SAVE_DATA failed");
+		close(n->data_fd);
+		n->data_fd = -1;
+		EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+		if (faults[i] == FAULT_PART)
+			EXPECT_EQ(0U, nvme_read32(n, NVME_CC));
+		guest_restart(n);
+	}
+	move_to_sibling_vf(self);
+}
+
+/* LOAD_DATA fails half-way. The next LOAD_DATA, there or at the source, replaces all. */
+TEST_F(failure, load_fails_after_its_effect)
+{
+	static const enum fault_kind faults[] = { FAULT_PART, FAULT_STATUS_AFTER };
+	struct vf *target = &self->sibling.vf;
+	struct nvme *n = &self->n;
+	struct stream s;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+		io_submit_all(n, 3);
+		ASSERT_TRUE(fault_set_once(target->bdf, COMMAND_LOAD, faults[i], 0x6));
+		ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_LOAD, faults[i], 0x6));
+		guest_suspend(n);
+		guest_save(n, &s);
+		vf_enter_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
+		EXPECT_EQ(-EIO, stream_write(&s, fd, s.len));
+		EXPECT_EQ(-EIO, vf_set_state(target, VFIO_DEVICE_STATE_STOP, NULL));
+		close(fd);
+		free(s.data);
+		vf_reset(target);
+
+		EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(n->vf));
+		guest_check_frozen(n, "when LOAD_DATA failed");
+		EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+		io_wait(n);
+		io_check(n);
+	}
+	move_to_sibling_vf(self);
 }
 
 /* The driver logs one line, which names the VF, the command and the status. */
@@ -593,10 +825,12 @@ TEST_F(failure, vf_offline)
 }
 
 /*
- * The PF has a fatal error. The nvme driver detects the error when the command
- * times out; its reset of the PF takes all VFs offline.
+ * Have the first @count transitions end with a command that is not answered, because of
+ * @fault. The nvme driver logs @message when the command times out; its reset of the PF
+ * takes all VFs offline.
  */
-TEST_F(failure, pf_fails)
+static void time_out(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * self,
+		     unsigned int count, enum fault_kind fault, const char *message)
 {
 	struct nvme *n = &self->n;
 	struct vf *vf = &self->vf;
@@ -607,10 +841,9 @@ TEST_F(failure, pf_fails)
 	int ret;
 
 	pf_set_timeout(&self->pf, 1);
-	for (i = 0; i < EACH_OUTCOME; i++) {
+	for (i = 0; i < count; i++) {
 		sibling_start(&self->sibling);
-		attempt_begin_fault(_metadata, &t, &transitions[i], n,
-				    FAULT_FAIL, 0);
+		attempt_begin_fault(_metadata, &t, &transitions[i], n, fault, 0);
 		log_open();
 		begin = running_ms();
 		EXPECT_EQ(-ECANCELED, attempt_run(&t));
@@ -618,7 +851,7 @@ TEST_F(failure, pf_fails)
 		begin = running_ms() - begin;
 		longest = begin > longest ? begin : longest;
 
-		EXPECT_TRUE(log_has("controller is down; will reset"));
+		EXPECT_TRUE(log_has(message));
 		snprintf(text, sizeof(text), "%s: %s failed: ", vf->bdf,
 			 transitions[i].name);
 		EXPECT_TRUE(log_has(text));
@@ -653,6 +886,19 @@ TEST_F(failure, pf_fails)
 	TH_LOG("longest time from command to live PF: %lld ms", longest);
 	EXPECT_GT(1000 * BOUND, longest);
 	move_to_sibling_vf(self);
+}
+
+/* The PF has a fatal error. */
+TEST_F(failure, pf_fails)
+{
+	time_out(_metadata, self, EACH_OUTCOME, FAULT_FAIL,
+		 "controller is down; will reset");
+}
+
+/* The PF carries a command out, but the answer is lost. */
+TEST_F(failure, answer_is_lost)
+{
+	time_out(_metadata, self, EACH_COMMAND, FAULT_LOST, "timeout, reset controller");
 }
 
 TEST_HARNESS_MAIN

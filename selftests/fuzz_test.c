@@ -909,13 +909,16 @@ FIXTURE_TEARDOWN(fuzz)
 {
 	int i;
 
-	for (i = 0; i < VFS; i++)
+	for (i = 0; i < VFS; i++) {
+		fault_no_jitter(fuzz.vf[i].vf.bdf);
 		vf_close(&fuzz.vf[i].vf);
+	}
 }
 
 TEST_F_TIMEOUT(fuzz, results_as_modeled, 1000000)
 {
 	long long began = fuzz_now_us();
+	int i;
 
 	fuzz.seed = fuzz_setting("NVMEVF_SEED", time(NULL));
 	fuzz.steps = fuzz_setting("NVMEVF_STEPS", NORMAL_STEPS);
@@ -924,6 +927,8 @@ TEST_F_TIMEOUT(fuzz, results_as_modeled, 1000000)
 	printf("# NVMEVF_SEED=%lu NVMEVF_STEPS=%lu\n", fuzz.seed, fuzz.steps);
 	fflush(stdout);
 	atexit(print_last_steps);
+	for (i = 0; i < VFS; i++)
+		fault_jitter(fuzz.vf[i].vf.bdf, fuzz.seed);
 
 	for (; fuzz.step < fuzz.steps; fuzz.step++)
 		one_step();

@@ -644,6 +644,10 @@ FIXTURE_SETUP(fuzz_threads)
 
 FIXTURE_TEARDOWN(fuzz_threads)
 {
+	struct shared *s;
+
+	for (s = fuzz.vf; s < fuzz.vf + VFS; s++)
+		fault_no_jitter(s->vf.bdf);
 }
 
 /* Save a valid stream first, so that there is one to load. */
@@ -701,6 +705,8 @@ TEST_F_TIMEOUT(fuzz_threads, concurrent_steps, 1000000)
 	srandom(fuzz.seed);
 
 	first_stream(&s);
+	for (i = 0; i < VFS; i++)
+		fault_jitter(fuzz.vf[i].vf.bdf, fuzz.seed);
 	pthread_barrier_init(&fuzz.barrier, NULL, WORKERS + 2);
 	for (i = 0; i < WORKERS; i++)
 		start(&fuzz.worker[i], steps, &s);

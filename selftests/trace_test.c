@@ -344,6 +344,8 @@ TEST_F(trace, failures)
 	fault_clear_all(n->vf->bdf);
 	EXPECT_STREQ("nvmevf_command: vf=A verb=suspend opcode=0xc8 bytes=0"
 		     SUSPEND_FAILED
+		     /* The driver makes sure that the VF runs. It does. */
+		     "nvmevf_command: vf=A verb=resume opcode=0xcc bytes=0 error=-71 status=0x400c\n"
 		     "nvmevf_arc: vf=A from=RUNNING to=RUNNING_P2P error=-5\n",
 		     seen(self));
 

@@ -224,6 +224,38 @@ TEST_F(vf_event, reset_after_suspend)
 	}
 }
 
+/*
+ * SUSPEND waits for I/O that hangs. A reset of the VF calls SUSPEND off, so the PF, with
+ * the VFs of others, need not be reset.
+ */
+TEST_F(vf_event, reset_calls_suspend_off)
+{
+	struct transition t = { &self->vf, VFIO_DEVICE_STATE_RUNNING_P2P };
+	struct nvme *n = &self->n;
+	pthread_t thread;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(resets); i++) {
+		ASSERT_TRUE(fault_set(self->bdf, COMMAND_SUSPEND, FAULT_HANG, 0));
+		io_submit_all(n, 3);
+		trace_clear();
+		ASSERT_EQ(0, pthread_create(&thread, NULL, run_transition, &t));
+		point_await_commands(COMMAND_SUSPEND, 1);
+		resets[i](&self->vf);
+		await_thread(thread, "SUSPEND", BOUND);
+		vf_reset_done(&self->vf);
+
+		EXPECT_EQ(-EAGAIN, t.ret);
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		/* A reset of the PF would have taken the VF offline. */
+		EXPECT_LT(0, vf_mig_data_size(&self->vf));
+		ASSERT_TRUE(fault_set(self->bdf, COMMAND_SUSPEND, FAULT_NONE, 0));
+		restart_and_save(n);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("reset method %u", i);
+	}
+}
+
 /* SUSPEND ends after a reset, and the RESUME that undoes it fails: ERROR. */
 TEST_F(vf_event, undo_of_suspend_fails)
 {

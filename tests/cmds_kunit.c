@@ -12,6 +12,8 @@ struct nvmevf_cmds_kunit {
 	unsigned int		sent;
 	int			ret;
 	u16			status;
+	unsigned int		busy;		/* commands that fail at first */
+	u16			busy_status;
 	struct pci_dev		pdev;
 };
 
@@ -30,6 +32,10 @@ static int nvmevf_cmds_kunit_send(struct nvmevf_ctrl *ctrl,
 	seen->buf = buf;
 	seen->len = len;
 	seen->sent++;
+	if (seen->sent <= seen->busy) {
+		*res = (struct nvme_vf_result){ 0, seen->busy_status };
+		return -EIO;
+	}
 	*res = (struct nvme_vf_result){ 0x1234, seen->status };
 	return seen->ret;
 }
@@ -124,6 +130,34 @@ static void nvmevf_cmds_kunit_undo_suspend(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.resume(&seen->ctrl), -ECANCELED);
 	seen->ret = -EPROTO;
 	KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.resume(&seen->ctrl), -EPROTO);
+}
+
+/* Command Interrupted without Do Not Retry, and no other status, is no answer. */
+static void nvmevf_cmds_kunit_busy(struct kunit *test)
+{
+	static const struct {
+		u16	status;
+		bool	again;
+	} statuses[] = {
+		{ 0x0021, true }, { 0x1821, true }, { 0x4021, false },
+		{ 0x0121, false }, { 0x0020, false },
+	};
+	struct nvmevf_cmds_kunit *seen = test->priv;
+	unsigned int i;
+
+	seen->busy = 3;
+	for (i = 0; i < ARRAY_SIZE(statuses); i++) {
+		seen->busy_status = statuses[i].status;
+		seen->sent = 0;
+		KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.suspend(&seen->ctrl),
+				statuses[i].again ? 0 : -EIO);
+		KUNIT_EXPECT_EQ(test, seen->sent, statuses[i].again ? 4 : 1);
+
+		seen->sent = 0;
+		KUNIT_EXPECT_EQ(test, nvmevf_cmds_vendor.undo_suspend(&seen->ctrl),
+				statuses[i].again ? 0 : -EIO);
+		KUNIT_EXPECT_EQ(test, seen->sent, statuses[i].again ? 4 : 1);
+	}
 }
 
 static void nvmevf_cmds_kunit_save_data(struct kunit *test)
@@ -259,6 +293,7 @@ static struct kunit_case nvmevf_cmds_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_cmds_kunit_suspend),
 	KUNIT_CASE(nvmevf_cmds_kunit_resume),
 	KUNIT_CASE(nvmevf_cmds_kunit_undo_suspend),
+	KUNIT_CASE(nvmevf_cmds_kunit_busy),
 	KUNIT_CASE(nvmevf_cmds_kunit_save_data),
 	KUNIT_CASE(nvmevf_cmds_kunit_load_data),
 	KUNIT_CASE(nvmevf_cmds_kunit_odd_sizes),

@@ -4,8 +4,8 @@
 #include "pf.h"
 #include "util.h"
 
-static bool set_fault(const char *bdf, enum fault_command command,
-		      enum fault_kind fault, __u32 value, __u32 times)
+bool fault_set_times(const char *bdf, enum fault_command command, enum fault_kind fault,
+		     __u32 value, __u32 times)
 {
 	struct nvme_admin_cmd cmd = {
 		.opcode = 0x09,		/* Set Features */
@@ -23,13 +23,13 @@ static bool set_fault(const char *bdf, enum fault_command command,
 bool fault_set(const char *bdf, enum fault_command command, enum fault_kind fault,
 	       __u32 value)
 {
-	return set_fault(bdf, command, fault, value, 0);
+	return fault_set_times(bdf, command, fault, value, 0);
 }
 
 bool fault_set_once(const char *bdf, enum fault_command command, enum fault_kind fault,
 		    __u32 value)
 {
-	return set_fault(bdf, command, fault, value, 1);
+	return fault_set_times(bdf, command, fault, value, 1);
 }
 
 void fault_clear_all(const char *bdf)
@@ -43,4 +43,21 @@ void fault_clear_all(const char *bdf)
 
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		fault_set(bdf, commands[i], FAULT_NONE, 0);
+}
+
+static void set_jitter(const char *bdf, __u32 seed)
+{
+	/* The model has one jitter for all commands of a VF. */
+	if (!fault_set(bdf, COMMAND_QUERY, FAULT_JITTER, seed))
+		die("%s: setting the jitter failed", bdf);
+}
+
+void fault_jitter(const char *bdf, unsigned long seed)
+{
+	set_jitter(bdf, seed ?: 1);
+}
+
+void fault_no_jitter(const char *bdf)
+{
+	set_jitter(bdf, 0);
 }

@@ -25,10 +25,15 @@ enum fault_kind {
  */
 bool fault_set(const char *bdf, enum fault_command command, enum fault_kind fault,
 	       __u32 value);
-/* Set a fault for the next such command only. */
+/* Set a fault for the next @times such commands, or for the next one. */
+bool fault_set_times(const char *bdf, enum fault_command command, enum fault_kind fault,
+		     __u32 value, __u32 times);
 bool fault_set_once(const char *bdf, enum fault_command command, enum fault_kind fault,
 		    __u32 value);
-/* Remove all faults of all commands to this VF. */
+/* Remove all faults of all commands to this VF, but not its jitter. */
 void fault_clear_all(const char *bdf);
+/* Delay commands and I/O of this VF at random, or end that. */
+void fault_jitter(const char *bdf, unsigned long seed);
+void fault_no_jitter(const char *bdf);
 
 #endif /* NVMEVF_TEST_FAULT_H */

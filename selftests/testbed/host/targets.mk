@@ -4,7 +4,7 @@
 H := selftests/testbed/host
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check check-hosts check-one bench demo demo-one-host demo-newer-qemu \
+.PHONY: help modules check check-hosts check-one check-races coverage bench demo demo-one-host demo-newer-qemu \
 	soak golden lint clean distclean deb install tree check-deb check-tree
 
 help:
@@ -13,6 +13,8 @@ help:
 	@echo 'make check-one TEST=NAME'
 	@echo '                run one kselftest, such as stream_test, or one step of check'
 	@echo 'make check-hosts  run the tests of hosts, libvirt, driverctl and hot-plug'
+	@echo 'make check-races  run the tests with threads for ten minutes on a kernel with KCSAN'
+	@echo 'make coverage   print which lines and branches of driver and hook the tests reach'
 	@echo 'make soak       run the tests for hours; continue an interrupted run'
 	@echo 'make bench      measure what the driver costs: blackout, data_fd, memory, many VFs'
 	@echo 'make golden     write the golden streams anew, after a change of the model'"'"'s state'
@@ -45,6 +47,12 @@ check-one:
 
 check-hosts:
 	@$(H)/check hosts
+
+check-races:
+	@$(H)/check races
+
+coverage:
+	@$(H)/coverage
 
 demo:
 	@$(H)/demo

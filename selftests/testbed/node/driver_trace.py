@@ -35,6 +35,7 @@ class Trace:
 
     def clear(self):
         self.commands = []      # in the order in which they began
+        self.busy = 0           # commands that the driver sends again, which are not in the list
         self.reads = []         # times at which a read() of controller state ended
         self.interrupts = []    # (time, PCI address of the VF)
         self.vectors = {}       # vectors that raised interrupts, by PCI address
@@ -67,11 +68,16 @@ class Trace:
         elif event == "nvmevf_command":
             # A PF does not tell the UUID of a namespace that is not attached to itself.
             expected = fields["verb"] == "identify" and fields["status"] == "0x4002"
-            check(fields["error"] == "0" or expected, f"a command of the driver failed: {text}")
+            busy = fields["status"] == "0x21"
+            check(fields["error"] == "0" or expected or busy,
+                  f"a command of the driver failed: {text}")
             for command in self.commands:
                 if ((command.verb, command.vf, command.end) ==
                         (fields["verb"], fields["vf"], None)):
                     command.end = when
+                    if busy:
+                        self.busy += 1
+                        self.commands.remove(command)
                     break
         elif event == "nvmevf_data_read":
             self.reads.append(when)

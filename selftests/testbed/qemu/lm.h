@@ -53,9 +53,11 @@ typedef struct NvmeLm {
     NvmeLmPhase phase;
     QEMUBH      *bh;        /* of a VF: completes a SUSPEND */
     int64_t     since;      /* when SUSPENDING began, in ns */
+    uint32_t    random;     /* of a VF: state of its jitter; 0: no jitter */
     uint32_t    queried;    /* QUERY's size while suspended, until it is used */
     NvmeLmFault faults[NVME_LM_OPCODES][NVME_LM_NR_FAULTS];
     QEMUTimer   *timer;     /* of a PF: executes delayed commands */
+    QEMUTimer   *io_timer;  /* of a VF: executes I/O commands held back */
 
     /* of a VF: the standard's commands, see lm-std.c.inc */
     bool        std;        /* suspended by Migration Send */
