@@ -150,7 +150,9 @@ static void open_cdev(struct vf *vf, void *mem, size_t size)
 	vf->fd = must(open(path, O_RDWR));
 	bind.iommufd = vf->iommu;
 	must(ioctl(vf->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	vf->dev_id = bind.out_devid;
 	must(ioctl(vf->iommu, IOMMU_IOAS_ALLOC, &alloc));
+	vf->ioas_id = alloc.out_ioas_id;
 	map.ioas_id = alloc.out_ioas_id;
 	must(ioctl(vf->iommu, IOMMU_IOAS_MAP, &map));
 	attach.pt_id = alloc.out_ioas_id;

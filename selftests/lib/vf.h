@@ -29,6 +29,8 @@ enum vf_api {
 struct vf {
 	const char	*bdf;
 	int		iommu;	/* container or iommufd */
+	__u32		dev_id;	/* of iommufd */
+	__u32		ioas_id;
 	int		group;
 	int		fd;
 	void		*bar;

@@ -19,6 +19,9 @@ PEER_PORT = 4000
 CMDLINE = "console=ttyS0 loglevel=5 rdinit=/init panic=-1 watchdog_thresh=60 -- "
 # With no iommufd in the host's kernel QEMU uses the type 1 IOMMU of VFIO.
 IOMMUFD = os.path.exists("/dev/iommu")
+# QEMU refuses to migrate a device whose writes nothing tracks, unless it is told to.
+TRACK = os.environ.get("NVMEVF_TRACK", "")
+ENABLE = "auto" if TRACK else "on"
 
 
 class LoadReports:
@@ -149,7 +152,7 @@ class Vm(LoadReports):
 
     def device(self, number, vf):
         """Return the properties of a vfio-pci device."""
-        return f"host={vf},enable-migration=on{',iommufd=iommufd' if IOMMUFD else ''}"
+        return f"host={vf},enable-migration={ENABLE}{',iommufd=iommufd' if IOMMUFD else ''}"
 
     def connect(self):
         deadline = time.monotonic() + PATIENCE

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Test that the dirty bits of the IOMMU tell what a VF writes. NVMEVF_TRACK=iommu says that
+ * the IOMMU has them; otherwise the tests are skipped if it has none. They need an IOMMU
+ * with small pages (intel_iommu=sp_off).
+ */
+#include <linux/iommufd.h>
+#include <sys/ioctl.h>
+
+#include "kselftest_harness.h"
+#include "lib/guest.h"
+#include "lib/nvme.h"
+#include "lib/vf.h"
+
+#define PAGES	(GUEST_MEM / PAGE)
+
+FIXTURE(dirty)
+{
+	struct nvme n;
+	struct vf vf;
+	struct nvme_queue *q;
+	__u32 hwpt;
+	__u64 map[PAGES / 64];
+};
+
+FIXTURE_SETUP(dirty)
+{
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc),
+		.flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+	};
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
+	const char *track = getenv("NVMEVF_TRACK");
+	bool needed = track && !strcmp(track, "iommu");
+
+	if (!vf_bdf(0) || !vf_api_present(VF_CDEV)) {
+		ASSERT_FALSE(needed);
+		SKIP(return, "no VF is bound, or the kernel has no iommufd");
+	}
+	guest_init(&self->n);
+	vf_open(&self->vf, vf_bdf(0), VF_CDEV, self->n.mem, GUEST_MEM);
+	self->n.vf = &self->vf;
+	alloc.dev_id = self->vf.dev_id;
+	alloc.pt_id = self->vf.ioas_id;
+	if (ioctl(self->vf.iommu, IOMMU_HWPT_ALLOC, &alloc)) {
+		ASSERT_EQ(EOPNOTSUPP, errno);
+		ASSERT_FALSE(needed);
+		SKIP(return, "the IOMMU has no dirty bits");
+	}
+	self->hwpt = alloc.out_hwpt_id;
+	attach.pt_id = self->hwpt;
+	must(ioctl(self->vf.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
+	nvme_start(&self->n, 1, NVME_DEPTH, NVME_DEPTH);
+	self->q = &self->n.queue[1];
+}
+
+FIXTURE_TEARDOWN(dirty)
+{
+	vf_close(&self->vf);
+}
+
+static void track(FIXTURE_DATA(dirty) * self, bool on)
+{
+	struct iommu_hwpt_set_dirty_tracking set = {
+		.size = sizeof(set),
+		.flags = on ? IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0,
+		.hwpt_id = self->hwpt,
+	};
+
+	must(ioctl(self->vf.iommu, IOMMU_HWPT_SET_DIRTY_TRACKING, &set));
+}
+
+/* Read the dirty bits, and clear them. Return how many there are. */
+static unsigned int report(FIXTURE_DATA(dirty) * self)
+{
+	struct iommu_hwpt_get_dirty_bitmap get = {
+		.size = sizeof(get),
+		.hwpt_id = self->hwpt,
+		.iova = VF_IOVA,
+		.length = GUEST_MEM,
+		.page_size = PAGE,
+		.data = (uintptr_t)self->map,
+	};
+	unsigned int i, count = 0;
+
+	memset(self->map, 0, sizeof(self->map));
+	must(ioctl(self->vf.iommu, IOMMU_HWPT_GET_DIRTY_BITMAP, &get));
+	for (i = 0; i < PAGES / 64; i++)
+		count += __builtin_popcountll(self->map[i]);
+	return count;
+}
+
+static bool is_dirty(FIXTURE_DATA(dirty) * self, const void *p)
+{
+	unsigned int page = ((unsigned char *)p - self->n.mem) / PAGE;
+
+	return self->map[page / 64] >> page % 64 & 1;
+}
+
+/* Submit a read or a write of two pages, with @data as the buffer. */
+static struct nvme_req *submit(FIXTURE_DATA(dirty) * self, __u8 opcode,
+			       unsigned char *data)
+{
+	return nvme_submit(self->q, (struct nvme_sqe){
+		.opcode = opcode,
+		.nsid = 1,
+		.prp1 = nvme_iova(&self->n, data),
+		.prp2 = nvme_iova(&self->n, data + PAGE),
+		.cdw12 = 2 * PAGE / self->n.lba_size - 1,
+	});
+}
+
+static void transfer(FIXTURE_DATA(dirty) * self, __u8 opcode, unsigned char *data)
+{
+	struct nvme_req *req = submit(self, opcode, data);
+
+	nvme_ring(&self->n, self->q);
+	nvme_await(self->q, 1);
+	nvme_reap(&self->n, self->q);
+	if (req->status)
+		die("opcode %#x: status %#x", opcode, req->status);
+	req->busy = false;
+}
+
+TEST_F(dirty, exactly_the_written_pages)
+{
+	unsigned char *data = nvme_alloc(&self->n, 2 * PAGE);
+	int i;
+
+	/* The translations are cached before the bits are used. */
+	transfer(self, NVME_READ, data);
+	track(self, true);
+	ASSERT_EQ(0, report(self));
+	/* Each time after the first, a cached translation lacks the bit. */
+	for (i = 0; i < 20; i++) {
+		transfer(self, NVME_READ, data);
+		ASSERT_EQ(3, report(self));
+		ASSERT_TRUE(is_dirty(self, data));
+		ASSERT_TRUE(is_dirty(self, data + PAGE));
+		ASSERT_TRUE(is_dirty(self, self->q->cq));
+		ASSERT_EQ(0, report(self));
+	}
+	track(self, false);
+}
+
+TEST_F(dirty, reads_of_memory_do_not_count)
+{
+	unsigned char *data = nvme_alloc(&self->n, 2 * PAGE);
+
+	track(self, true);
+	transfer(self, NVME_WRITE, data);
+	ASSERT_EQ(1, report(self));
+	ASSERT_TRUE(is_dirty(self, self->q->cq));
+	/* The read of memory has cached the translation without the bit. */
+	transfer(self, NVME_READ, data);
+	ASSERT_EQ(3, report(self));
+	track(self, false);
+}
+
+/* Copy what is dirty, as a migration does, while data lands. */
+TEST_F(dirty, data_that_lands_after_a_report)
+{
+	unsigned int count = NVME_DEPTH - 1, size = count * 2 * PAGE, i, round;
+	unsigned char *data = nvme_alloc(&self->n, size);
+	unsigned char *copy = self->n.frozen + (data - self->n.mem);
+	unsigned int reports = 0;
+	struct nvme_req *req[NVME_DEPTH];
+
+	memset(data, 0x5a, 2 * PAGE);
+	transfer(self, NVME_WRITE, data);
+	track(self, true);
+	for (round = 0; round < 5; round++) {
+		memset(data, round, size);
+		memcpy(copy, data, size);
+		for (i = 0; i < count; i++)
+			req[i] = submit(self, NVME_READ, data + i * 2 * PAGE);
+		nvme_ring(&self->n, self->q);
+		while (self->q->outstanding) {
+			report(self);
+			for (i = 0; i < size; i += PAGE)
+				if (is_dirty(self, data + i))
+					memcpy(copy + i, data + i, PAGE);
+			reports++;
+			nvme_reap(&self->n, self->q);
+		}
+		report(self);
+		for (i = 0; i < size; i += PAGE) {
+			if (is_dirty(self, data + i))
+				memcpy(copy + i, data + i, PAGE);
+			ASSERT_EQ(0, memcmp(copy + i, data + i, PAGE))
+				TH_LOG("page %u was missed in round %u", i / PAGE, round);
+		}
+		for (i = 0; i < count; i++) {
+			ASSERT_EQ(0, req[i]->status);
+			req[i]->busy = false;
+		}
+	}
+	/* Else there was no report between a translation and its data. */
+	ASSERT_GT(reports, 5);
+	track(self, false);
+}
+
+TEST_HARNESS_MAIN
