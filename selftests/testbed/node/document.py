@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0
+"""document: the commands of a document, for the test that runs them
+
+A document marks a block of commands with a comment before it:
+
+    <!-- commands NAME, run by STEP -->
+"""
+import re
+
+from tap import check
+from vfs import read
+
+
+def commands(path, name):
+    """Return the lines of the block @name of the document @path."""
+    block = re.search(rf"^<!-- commands {name}, run by [\w-]+ -->\n\n((?:    .*\n)+)", read(path), re.M)
+    check(block, f"{path} has no block of commands {name}")
+    return [line[4:] for line in block[1].splitlines()]
