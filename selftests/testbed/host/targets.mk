@@ -4,7 +4,7 @@
 H := selftests/testbed/host
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check check-hosts check-one check-races coverage bench demo demo-one-host demo-newer-qemu \
+.PHONY: help modules check check-hosts check-one check-races coverage bench figures demo demo-one-host demo-newer-qemu \
 	soak golden lint clean distclean deb install tree check-deb check-tree
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo 'make coverage   print which lines and branches of driver and hook the tests reach'
 	@echo 'make soak       run the tests for hours; continue an interrupted run'
 	@echo 'make bench      measure what the driver costs: blackout, data_fd, memory, many VFs'
+	@echo 'make figures    write the figures of the last make bench into the documents'
 	@echo 'make golden     write the golden streams anew, after a change of the model'"'"'s state'
 	@echo 'make lint       run checkpatch, sparse, W=1, kernel-doc, shellcheck, spell checker'
 	@echo 'make demo       migrate a VM under I/O between two hosts and back'
@@ -71,6 +72,10 @@ golden:
 
 bench:
 	@$(H)/bench
+
+# without a make bench, from doc/results.json
+figures:
+	@$(H)/figures.py --update $(wildcard $(or $(NVMEVF_CACHE),$(XDG_CACHE_HOME),$(HOME)/.cache)/nvme-vfio-pci/bench/results.json)
 
 lint:
 	@$(H)/lint
