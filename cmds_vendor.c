@@ -19,7 +19,7 @@ union nvmevf_vendor_cmd {
 
 /* Other vendors may use byte 3072 for anything, so it is not enough. */
 static int nvmevf_vendor_check(struct nvmevf_ctrl *ctrl,
-			     const struct nvme_id_ctrl *id)
+			       const struct nvme_id_ctrl *id)
 {
 	if (id->vs[0] != NVME_VF_MIGRATION_SUPPORTED)
 		return -EOPNOTSUPP;
