@@ -317,6 +317,28 @@ TEST_F(failure, busy_for_ever)
 	move_to_sibling_vf(self);
 }
 
+/* Run an attempt whose command is carried out, and then fails with @status. */
+static void attempt_fail_after(struct __test_metadata *_metadata, struct attempt *t,
+			       const struct transition *transition, struct nvme *n,
+			       __u16 status)
+{
+	attempt_begin(t, transition, n);
+	ASSERT_TRUE(fault_set_once(n->vf->bdf, transition->command,
+				   FAULT_STATUS_AFTER, status));
+	EXPECT_EQ(errno_of(transition, status), attempt_run(t));
+	EXPECT_EQ(transition->from, vf_get_state(n->vf));
+}
+
+/* End such an attempt: the guest's VF runs again. */
+static void attempt_end_recovered(struct __test_metadata *_metadata, struct attempt *t,
+				  __u16 status)
+{
+	EXPECT_EQ(0, attempt_recover(t));
+	attempt_end(t);
+	ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+		TH_LOG("from state %u, status %#x", t->transition->from, status);
+}
+
 /*
  * SUSPEND fails, but the VF is suspended. The driver must resume the VF, because the
  * guest runs on: it makes no other call.
@@ -332,19 +354,11 @@ TEST_F(failure, suspend_fails_after_its_effect)
 		if (transitions[i].command != COMMAND_SUSPEND)
 			continue;
 		for (k = 0; k < ARRAY_SIZE(statuses); k++) {
-			attempt_begin(&t, &transitions[i], n);
-			ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_SUSPEND,
-						   FAULT_STATUS_AFTER, statuses[k]));
-			EXPECT_EQ(errno_of(&transitions[i], statuses[k]),
-				  attempt_run(&t));
-			EXPECT_EQ(transitions[i].from, vf_get_state(n->vf));
+			attempt_fail_after(_metadata, &t, &transitions[i], n,
+					   statuses[k]);
 			io_submit_all(n, 3);
 			io_wait(n);
-			EXPECT_EQ(0, attempt_recover(&t));
-			attempt_end(&t);
-			ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
-				TH_LOG("from state %u, status %#x",
-				       transitions[i].from, statuses[k]);
+			attempt_end_recovered(_metadata, &t, statuses[k]);
 		}
 	}
 	move_to_sibling_vf(self);
@@ -366,24 +380,16 @@ TEST_F(failure, resume_fails_after_its_effect)
 		if (transitions[i].command != COMMAND_RESUME)
 			continue;
 		for (k = 0; k < ARRAY_SIZE(statuses); k++) {
-			attempt_begin(&t, &transitions[i], n);
-			ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_RESUME,
-						   FAULT_STATUS_AFTER, statuses[k]));
-			EXPECT_EQ(errno_of(&transitions[i], statuses[k]),
-				  attempt_run(&t));
-			EXPECT_EQ(transitions[i].from, vf_get_state(n->vf));
+			attempt_fail_after(_metadata, &t, &transitions[i], n,
+					   statuses[k]);
 			io_submit(n, n->queue->next, 1);
 			guest_freeze(n);
 			nvme_ring_all(n);
 			guest_save(n, &s);
 			guest_check_frozen(n, "after RESUME failed");
 			free(s.data);
-			EXPECT_EQ(0, attempt_recover(&t));
-			attempt_end(&t);
+			attempt_end_recovered(_metadata, &t, statuses[k]);
 			io_wait(n);
-			ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
-				TH_LOG("from state %u, status %#x",
-				       transitions[i].from, statuses[k]);
 		}
 		io_check(n);
 	}
