@@ -159,7 +159,19 @@ TEST_F(dirty, reads_of_memory_do_not_count)
 	track(self, false);
 }
 
-/* Copy what is dirty, as a migration does, while data lands. */
+/* Copy what is dirty of the @size bytes at @data, as a migration does. */
+static void copy_dirty(FIXTURE_DATA(dirty) * self, unsigned char *copy,
+		       const unsigned char *data, unsigned int size)
+{
+	unsigned int i;
+
+	report(self);
+	for (i = 0; i < size; i += PAGE)
+		if (is_dirty(self, data + i))
+			memcpy(copy + i, data + i, PAGE);
+}
+
+/* Copy what is dirty while data lands. Nothing may be missed. */
 TEST_F(dirty, data_that_lands_after_a_report)
 {
 	unsigned int count = NVME_DEPTH - 1, size = count * 2 * PAGE, i, round;
@@ -178,20 +190,14 @@ TEST_F(dirty, data_that_lands_after_a_report)
 			req[i] = submit(self, NVME_READ, data + i * 2 * PAGE);
 		nvme_ring(&self->n, self->q);
 		while (self->q->outstanding) {
-			report(self);
-			for (i = 0; i < size; i += PAGE)
-				if (is_dirty(self, data + i))
-					memcpy(copy + i, data + i, PAGE);
+			copy_dirty(self, copy, data, size);
 			reports++;
 			nvme_reap(&self->n, self->q);
 		}
-		report(self);
-		for (i = 0; i < size; i += PAGE) {
-			if (is_dirty(self, data + i))
-				memcpy(copy + i, data + i, PAGE);
+		copy_dirty(self, copy, data, size);
+		for (i = 0; i < size; i += PAGE)
 			ASSERT_EQ(0, memcmp(copy + i, data + i, PAGE))
 				TH_LOG("page %u was missed in round %u", i / PAGE, round);
-		}
 		for (i = 0; i < count; i++) {
 			ASSERT_EQ(0, req[i]->status);
 			req[i]->busy = false;

@@ -97,35 +97,28 @@ static void wrap(void)
 	}
 }
 
+/* Return the slot of the next completion. */
+static unsigned int cq_tail(struct nvme_queue *q)
+{
+	return (q->cq_head + nvme_completed(q)) % q->cq_size;
+}
+
 /* All but the head of an SQ is known from what the queue's memory and doorbells have. */
 static void tell(void)
 {
-	unsigned int tail, last;
 	struct nvme_queue *q;
+	unsigned int last;
 
 	for (q = guest.queue->next; q; q = q->next) {
-		tail = (q->cq_head + nvme_completed(q)) % q->cq_size;
-		last = (tail + q->cq_size - 1) % q->cq_size;
+		last = (cq_tail(q) + q->cq_size - 1) % q->cq_size;
 		printf("sq prp1=%#llx qsize=%u qid=%d cqid=%d attr=1 head=%u tail=%u\n",
 		       (unsigned long long)nvme_iova(&guest, q->sq), q->sq_size - 1, q->id,
 		       q->id, q->cq[last].sq_head, q->sq_tail);
 	}
-	for (q = guest.queue->next; q; q = q->next) {
-		tail = (q->cq_head + nvme_completed(q)) % q->cq_size;
+	for (q = guest.queue->next; q; q = q->next)
 		printf("cq prp1=%#llx qsize=%u qid=%d head=%u tail=%u attr=%u vector=%d\n",
 		       (unsigned long long)nvme_iova(&guest, q->cq), q->cq_size - 1, q->id,
-		       q->cq_head, tail, 3 | (q->cq[0].status & 1) << 2, q->vector);
-	}
-}
-
-static void disable(struct vf *vf)
-{
-	time_t deadline = time(NULL) + PATIENCE;
-	struct nvme n = { .vf = vf };
-
-	nvme_write32(&n, NVME_CC, 0);
-	while (nvme_read32(&n, NVME_CSTS) & NVME_CSTS_RDY)
-		pause_until(deadline, "disable");
+		       q->cq_head, cq_tail(q), 3 | (q->cq[0].status & 1) << 2, q->vector);
 }
 
 static void identify(void)
@@ -180,7 +173,7 @@ static void answer(const char *request)
 		empty.vf = &vfs[a];
 		nvme_enable(&empty, 4, 4);
 	} else if (sscanf(request, "disable %u", &a) == 1 && a < 2) {
-		disable(&vfs[a]);
+		nvme_disable(&(struct nvme){ .vf = &vfs[a] }, time(NULL) + PATIENCE);
 		io_forget_unfinished(&guest);
 	} else if (sscanf(request, "reset %u", &a) == 1 && a < 2) {
 		vf_reset(&vfs[a]);

@@ -77,6 +77,13 @@ static void queue_init(struct nvme *n, int id, unsigned int sq_size,
 		q->req[i].data = nvme_alloc(n, 4 * PAGE);
 }
 
+void nvme_disable(struct nvme *n, time_t deadline)
+{
+	nvme_write32(n, NVME_CC, 0);
+	while (nvme_read32(n, NVME_CSTS) & NVME_CSTS_RDY)
+		pause_until(deadline, "disable");
+}
+
 void nvme_enable(struct nvme *n, unsigned int sq_size, unsigned int cq_size)
 {
 	time_t deadline = time(NULL) + PATIENCE;
@@ -88,9 +95,7 @@ void nvme_enable(struct nvme *n, unsigned int sq_size, unsigned int cq_size)
 	n->shadow = NULL;
 	memset(n->busy, 0, sizeof(n->busy));
 
-	nvme_write32(n, NVME_CC, 0);
-	while (nvme_read32(n, NVME_CSTS) & NVME_CSTS_RDY)
-		pause_until(deadline, "disable");
+	nvme_disable(n, deadline);
 	queue_init(n, 0, sq_size, cq_size);
 	nvme_write32(n, NVME_AQA, (cq_size - 1) << 16 | (sq_size - 1));
 	nvme_write32(n, NVME_ASQ, nvme_iova(n, q->sq));

@@ -9,6 +9,8 @@
 #ifndef NVMEVF_TEST_NVME_H
 #define NVMEVF_TEST_NVME_H
 
+#include <time.h>
+
 #include "vf.h"
 
 #define GUEST_MEM	(4U << 20)
@@ -154,6 +156,8 @@ __u32 nvme_read32(struct nvme *n, int reg);
 __u64 nvme_read64(struct nvme *n, int reg);
 void nvme_write32(struct nvme *n, int reg, __u32 value);
 
+/* Disable the controller. Fail if it is not disabled at @deadline. */
+void nvme_disable(struct nvme *n, time_t deadline);
 /* Enable the controller, with an admin queue. */
 void nvme_enable(struct nvme *n, unsigned int sq_size, unsigned int cq_size);
 /*
