@@ -39,7 +39,7 @@
  *              set by               cleared by           what follows
  *   resetting  reset_prepare        reset_done           a stream that opens is dead
  *   reset      reset_done           nvmevf_mig_lock()    mig_state becomes RUNNING
- *   stuck      nvmevf_undo_        reset_prepare        mig_state becomes ERROR
+ *   stuck      nvmevf_undo_         reset_prepare        mig_state becomes ERROR
  *              suspend(), if its                         instead of RUNNING
  *              RESUME failed;
  *              reset_done, if the VF
