@@ -133,7 +133,7 @@ TEST_F(dirty, exactly_the_written_pages)
 	transfer(self, NVME_READ, data);
 	track(self, true);
 	ASSERT_EQ(0, report(self));
-	/* Each time after the first, a cached translation lacks the bit. */
+	/* A report clears the bits, and a later write must set them again. */
 	for (i = 0; i < 20; i++) {
 		transfer(self, NVME_READ, data);
 		ASSERT_EQ(3, report(self));
