@@ -3,6 +3,16 @@
 #
 # What the scripts of the test bed share. Source this file after "set -euo pipefail".
 
+# The lines below and all scripts need Debian's tools. On another system, the first line of
+# output says so.
+# shellcheck source=/dev/null
+system=$(. /etc/os-release 2> /dev/null && echo "${PRETTY_NAME:-unknown}") || system=$(uname -s)
+machine=$(dpkg --print-architecture 2> /dev/null) || machine=$(uname -m)
+if [ "$machine" != amd64 ] || ! command -v apt-get > /dev/null; then
+	echo "${0##*/}: this needs Debian 12 or later on amd64 (x86-64), found $system on $machine" >&2
+	exit 1
+fi
+
 testbed=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 top=$(cd "$testbed/../.." && pwd)
 # The path is absolute, because the scripts change their directory.
@@ -44,6 +54,11 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# need_root WHAT: end unless the caller is root. WHAT is the reason.
+need_root() {
+	[ "$(id -u)" = 0 ] || die "this needs root, to $1"
+}
+
 # need_packages PACKAGE...: install the Debian packages that are missing
 need_packages() {
 	local p miss=()
@@ -53,7 +68,7 @@ need_packages() {
 			grep -q 'ok installed' || miss+=("$p")
 	done
 	[ ${#miss[@]} -gt 0 ] || return 0
-	[ "$(id -u)" = 0 ] || die "these packages are missing: ${miss[*]}"
+	need_root "install ${miss[*]}"
 	say "installing ${miss[*]}"
 	# The lock is for other scripts. The timeout is for apt of a machine that just booted.
 	(

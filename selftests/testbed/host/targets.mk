@@ -3,6 +3,11 @@
 # The targets for developers.
 H := selftests/testbed/host
 
+# Without bash, the error would be "no such file" for a script that exists.
+ifeq ($(wildcard /bin/bash),)
+$(error This needs Debian 12 or later on amd64 (x86-64), found no /bin/bash)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help modules check check-hosts check-one check-races coverage bench figures demo demo-one-host demo-newer-qemu \
 	soak golden lint clean distclean deb install tree check-deb check-tree
