@@ -29,6 +29,7 @@ class LoadReports:
 
     def __init__(self, name, vfs):
         self.name, self.vfs = name, vfs
+        self.title = f"{name} {' '.join(vfs)}"      # in lines of progress
         self.reports = []       # dicts of the load's "io" and "end" lines
         self.end = None
         self.identities = []    # what its controllers return to Identify Controller
@@ -67,12 +68,11 @@ class LoadReports:
         return max(report["in_flight"] for report in self.reports)
 
     def show_progress(self):
-        name = f"{self.name} {' '.join(self.vfs)}"
         if not self.reports:
-            say(f"{name}: no I/O yet")
+            say(f"{self.title}: no I/O yet")
             return
         report = self.reports[-1]
-        say(f"{name}: {report['ios']} I/Os, {report['in_flight']} in flight, "
+        say(f"{self.title}: {report['ios']} I/Os, {report['in_flight']} in flight, "
             f"lost {report['lost']}, corrupt {report['corrupt']}")
 
     def wait_for(self, condition, what):
@@ -82,7 +82,7 @@ class LoadReports:
         while not condition():
             self.check_guest()
             check(time.monotonic() < deadline, f"{what} did not happen in {PATIENCE} s")
-            if time.monotonic() - shown > (2 if self.reports else 10):
+            if time.monotonic() - shown > (5 if self.reports else 10):
                 self.show_progress()
                 shown = time.monotonic()
             time.sleep(0.05)
@@ -307,6 +307,7 @@ class Peer:
         """Receive a line whose first word must be @expected. Return the other words."""
         words = self.lines.readline().split()
         check(words, f"{self.name} closed the connection, expected \"{expected}\"")
+        check(words[0] != "failed:", f"{self.name}: {' '.join(words[1:])}")
         check(words[0] == expected,
               f"{self.name} sent \"{' '.join(words)}\", expected \"{expected}\"")
         return words[1:]
