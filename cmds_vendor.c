@@ -124,3 +124,7 @@ const struct nvmevf_cmd_set nvmevf_cmds_vendor = {
 	.load = nvmevf_vendor_load,
 	.max_size = nvmevf_vendor_max_size,
 };
+
+#if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)
+#include "tests/vendor_kunit.c"
+#endif
