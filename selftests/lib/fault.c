@@ -3,6 +3,25 @@
 #include "fault.h"
 #include "pf.h"
 #include "util.h"
+#include "vf.h"
+
+/* Tests name the vendor's commands. With the standard's set, each stands for a verb. */
+static enum fault_command in_set(enum fault_command command)
+{
+	static const enum fault_command verbs[][2] = {
+		{ COMMAND_QUERY, COMMAND_STD_SIZE },
+		{ COMMAND_SUSPEND, COMMAND_STD_SUSPEND },
+		{ COMMAND_RESUME, COMMAND_STD_RESUME },
+		{ COMMAND_SAVE, COMMAND_STD_GET },
+		{ COMMAND_LOAD, COMMAND_STD_SET },
+	};
+	unsigned int i;
+
+	for (i = 0; vf_standard() && i < ARRAY_SIZE(verbs); i++)
+		if (verbs[i][0] == command)
+			return verbs[i][1];
+	return command;
+}
 
 bool fault_set_times(const char *bdf, enum fault_command command, enum fault_kind fault,
 		     __u32 value, __u32 times)
@@ -10,7 +29,7 @@ bool fault_set_times(const char *bdf, enum fault_command command, enum fault_kin
 	struct nvme_admin_cmd cmd = {
 		.opcode = 0x09,		/* Set Features */
 		.cdw10 = 0xc0,		/* vendor specific, the model's */
-		.cdw11 = pf_vf_index(bdf) | command << 16 | (__u32)fault << 24,
+		.cdw11 = pf_vf_index(bdf) | in_set(command) << 16 | (__u32)fault << 24,
 		.cdw12 = value,
 		.cdw13 = times,
 	};

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <linux/types.h>
 
-/* COMMAND_QUERY ... COMMAND_LOAD: opcodes; COMMAND_STD_SUSPEND ... COMMAND_STD_GET */
+/* COMMAND_QUERY ... COMMAND_LOAD: opcodes; COMMAND_STD_SUSPEND ... COMMAND_STD_SIZE */
 enum fault_command {
 #define COMMAND(name, opcode)	COMMAND_##name = (opcode),
 #define VERB(name, code)	COMMAND_##name = (code),

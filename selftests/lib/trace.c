@@ -150,27 +150,39 @@ char *trace_steps(const char *bdf)
 }
 
 struct pending {
-	unsigned int	opcode;
+	const char	*verb;
 	int		count;
 };
 
 static void count_pending(char *event, void *arg)
 {
 	struct pending *p = arg;
-	unsigned int opcode;
+	char verb[16];
 
-	if (sscanf(event, "nvmevf_command_begin: vf=%*s verb=%*s opcode=%x",
-		   &opcode) == 1)
-		p->count += opcode == p->opcode;
-	else if (sscanf(event, "nvmevf_command: vf=%*s verb=%*s opcode=%x",
-			&opcode) == 1)
-		p->count -= opcode == p->opcode;
+	if (sscanf(event, "nvmevf_command_begin: vf=%*s verb=%15s", verb) == 1)
+		p->count += !strcmp(verb, p->verb);
+	else if (sscanf(event, "nvmevf_command: vf=%*s verb=%15s", verb) == 1)
+		p->count -= !strcmp(verb, p->verb);
 }
 
 unsigned int trace_pending(enum fault_command command)
 {
-	struct pending pending = { .opcode = command };
+	static const struct {
+		enum fault_command	command;
+		const char		*verb;
+	} verbs[] = {
+		{ COMMAND_QUERY, "size" }, { COMMAND_SUSPEND, "suspend" },
+		{ COMMAND_RESUME, "resume" }, { COMMAND_SAVE, "save" },
+		{ COMMAND_LOAD, "load" },
+	};
+	struct pending pending = { };
+	unsigned int i;
 
+	for (i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (verbs[i].command == command)
+			pending.verb = verbs[i].verb;
+	if (!pending.verb)
+		die("command %#x has no verb", command);
 	visit_events(count_pending, &pending);
 	return pending.count;
 }

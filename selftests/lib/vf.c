@@ -42,6 +42,39 @@ bool vf_api_present(enum vf_api api)
 		       F_OK);
 }
 
+bool vf_standard(void)
+{
+	static int standard = -1;
+	char set[16] = "";
+	FILE *f;
+
+	if (standard < 0) {
+		f = fopen("/sys/module/nvme_vfio_pci/parameters/command_set", "r");
+		standard = f && fscanf(f, "%15s", set) == 1 && !strcmp(set, "standard");
+		if (f)
+			fclose(f);
+	}
+	return standard;
+}
+
+/* Read Identify Controller of the PF of a VF. */
+static void identify_pf(const char *bdf, unsigned char id[4096])
+{
+	struct pf pf;
+
+	pf_find(&pf, bdf);
+	if (pf_identify(&pf, 1, 0, 0, id))
+		die("%s: Identify Controller of its PF failed", bdf);
+}
+
+bool vf_has_standard(const char *bdf)
+{
+	unsigned char id[4096];
+
+	identify_pf(bdf, id);
+	return id[257] & 0x8;	/* OACS bit 11 */
+}
+
 bool vf_firmware_migrates(const char *bdf)
 {
 	static const __u8 commands[] = {
@@ -50,12 +83,6 @@ bool vf_firmware_migrates(const char *bdf)
 	};
 	unsigned char id[4096] = {};
 	__u32 effects[1024] = {};
-	struct nvme_admin_cmd identify = {
-		.opcode = 0x06,
-		.cdw10 = 1,		/* Controller */
-		.addr = (uintptr_t)id,
-		.data_len = sizeof(id),
-	};
 	struct nvme_admin_cmd get_log = {
 		.opcode = 0x02,
 		.nsid = ~0U,
@@ -67,9 +94,11 @@ bool vf_firmware_migrates(const char *bdf)
 	unsigned int i;
 	struct pf pf;
 
+	if (vf_standard())
+		return vf_has_standard(bdf);
+
+	identify_pf(bdf, id);
 	pf_find(&pf, bdf);
-	if (pf_admin(&pf, &identify))
-		die("%s: Identify Controller of its PF failed", bdf);
 	if (id[3072] != 1 || pf_admin(&pf, &get_log))
 		return false;
 	for (i = 0; i < ARRAY_SIZE(commands); i++)

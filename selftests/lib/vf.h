@@ -45,6 +45,10 @@ struct vf {
  */
 const char *vf_bdf(unsigned int index);
 bool vf_api_present(enum vf_api api);
+/* Return whether the driver was told to use the standard's command set ($NVMEVF_SET). */
+bool vf_standard(void);
+/* Return whether the PF has HMLMS: the standard's command set, whichever is used. */
+bool vf_has_standard(const char *bdf);
 /* Return whether the PF says in Identify Controller and in its log that VFs migrate. */
 bool vf_firmware_migrates(const char *bdf);
 /*
