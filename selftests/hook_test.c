@@ -27,6 +27,12 @@
 #define CNS_FORMATS	0x20	/* Supported Controller State Formats */
 #define SEND		0x41	/* Migration Send */
 #define RECEIVE		0x42	/* Migration Receive */
+#define SUSPEND		0	/* its selectors */
+#define RESUME		1
+#define SET_STATE	2
+#define GET_STATE	0	/* of Migration Receive */
+#define SUSPEND_NOW	(1U << 16)	/* STYPE of Suspend */
+#define NOT_SUSPENDED	0x13a
 #define PAGE		4096
 #define ROOM		(8 << 20)	/* more than one command carries */
 #define MOST_COMMANDS	16	/* of all VFs of a PF */
@@ -53,9 +59,12 @@ static const enum fault_command without_data[] = {
 FIXTURE(hook)
 {
 	struct pf pf;
+	bool standard;		/* The PF has the standard's commands. */
 	int fd;
 	char *data;
 };
+
+static void learn_ids(FIXTURE_DATA(hook) * self);
 
 FIXTURE_SETUP(hook)
 {
@@ -72,6 +81,8 @@ FIXTURE_SETUP(hook)
 	self->data = aligned_alloc(PAGE, ROOM);
 	ASSERT_NE(NULL, self->data);
 	memset(self->data, 0x5a, ROOM);
+	self->standard = vf_has_standard(vf_bdf(0));
+	learn_ids(self);
 }
 
 FIXTURE_TEARDOWN(hook)
@@ -83,6 +94,12 @@ FIXTURE_TEARDOWN(hook)
 	must(syscall(SYS_delete_module, "nvme_vf_test", O_NONBLOCK));
 	free(self->data);
 	sent_close();
+}
+
+/* Return whether the PF must have HMLMS to get Identify with this CNS. */
+static bool cns_needs_standard(unsigned int cns)
+{
+	return cns == CNS_FORMATS;
 }
 
 /* Prepare a call for the PCI function @bdf. */
@@ -133,6 +150,19 @@ static int submit(FIXTURE_DATA(hook) * self, unsigned int opcode, __u32 cdw10,
 	return do_call(self->fd, &call);
 }
 
+/* Send Suspend as a notification, after which the hook knows the controller IDs. */
+static void learn_ids(FIXTURE_DATA(hook) * self)
+{
+	struct nvme_vf_test call;
+	unsigned int i;
+
+	for (i = 0; self->standard && i < 2; i++) {
+		call = make_command(vf_bdf(i), SEND, NULL, 0);
+		if (do_call(self->fd, &call))
+			die("%s: Suspend as a notification failed: %d", vf_bdf(i), call.ret);
+	}
+}
+
 static bool is_without_data(unsigned int opcode)
 {
 	unsigned int i;
@@ -147,13 +177,18 @@ static bool is_cns_allowed(unsigned int cns)
 {
 	unsigned int i;
 
+	if (cns_needs_standard(cns))
+		return true;
 	for (i = 0; i < ARRAY_SIZE(cns_allowed); i++)
 		if (cns_allowed[i].cns == cns)
 			return true;
 	return false;
 }
 
-/* No opcode but Identify and the five reaches the PF, whatever data it has. */
+/*
+ * No opcode but Identify, the five, and Migration Send and Receive reaches the PF, whatever
+ * data it has.
+ */
 TEST_F(hook, each_opcode)
 {
 	static const unsigned int lengths[] = { 0, 1, PAGE };
@@ -175,8 +210,9 @@ TEST_F(hook, each_opcode)
 				/* The VF is not suspended. */
 				expected = sent ? -EPROTO : -EINVAL;
 			} else if (opcode == SEND || opcode == RECEIVE) {
-				/* The PF has no HMLMS. */
-				expected = -EOPNOTSUPP;
+				/* Suspend, as a notification, and Get */
+				sent = self->standard && lengths[i] == (opcode == SEND ? 0 : PAGE);
+				expected = sent ? 0 : self->standard ? -EINVAL : -EOPNOTSUPP;
 			}
 			sent_clear();
 			EXPECT_EQ(expected, submit(self, opcode, 0, 0, lengths[i]));
@@ -192,19 +228,19 @@ TEST_F(hook, each_cns)
 {
 	struct nvme_vf_test call;
 	unsigned int cns, sent;
-	int refused;
+	bool allowed;
 
 	for (cns = 0; cns <= 0xff; cns++) {
 		sent_clear();
 		call = make_command(vf_bdf(0), IDENTIFY, self->data, PAGE);
 		set_dword(&call, 1, 1);
 		set_dword(&call, 10, cns);
-		/* The PF has no HMLMS, which this data structure needs. */
-		refused = cns == CNS_FORMATS ? -EOPNOTSUPP : -EINVAL;
-		EXPECT_EQ(is_cns_allowed(cns) ? 0 : refused,
+		allowed = is_cns_allowed(cns) &&
+			  (self->standard || !cns_needs_standard(cns));
+		EXPECT_EQ(allowed ? 0 : is_cns_allowed(cns) ? -EOPNOTSUPP : -EINVAL,
 			  do_call(self->fd, &call));
 		sent = sent_read(NULL, 0);
-		EXPECT_EQ(is_cns_allowed(cns), sent);
+		EXPECT_EQ(allowed, sent);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
 			TH_LOG("CNS %#x", cns);
 	}
@@ -314,6 +350,131 @@ TEST_F(hook, fields_of_the_caller)
 		do_call(self->fd, &call);
 		expect_sent(_metadata, IDENTIFY, c->nsid ? ~0U : 0,
 			    c->cns | (c->cntid ? 0xffff0000 : 0), 0);
+	}
+}
+
+/* Check the fields of the one of the standard's commands that was sent. */
+static void expect_sent_standard(struct __test_metadata *_metadata, const __u32 cdw[6])
+{
+	static const char begin[] = "nsid=0, flags=0x0, meta=0x0, ";
+	char last[512] = "", expected[128] = "cdw10=";
+	unsigned int i;
+
+	for (i = 0; i < 24; i++)
+		sprintf(expected + strlen(expected), i ? " %02x" : "%02x",
+			cdw[i / 4] >> i % 4 * 8 & 0xff);
+	EXPECT_EQ(1, sent_read(last, sizeof(last)));
+	EXPECT_EQ(0, strncmp(last, begin, strlen(begin)));
+	EXPECT_NE(NULL, strstr(last, expected));
+	ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+		TH_LOG("expected \"%s\", was sent as \"%s\"", expected, last);
+}
+
+/*
+ * Of the standard's commands, the hook writes the controller ID and the number of dwords,
+ * and lets the caller decide what the table names.
+ */
+TEST_F(hook, standard_fields)
+{
+	const __u32 cntlid = pf_vf_cntlid(vf_bdf(1));
+	const struct {
+		unsigned int	opcode, sel, len;
+		__u32		cdw[6];
+	} rows[] = {
+		{ SEND, SUSPEND, 0, { SUSPEND, SUSPEND_NOW | cntlid } },
+		{ SEND, RESUME, 0, { RESUME, cntlid } },
+		{ SEND, SET_STATE, PAGE, { 0x30000 | SET_STATE, 0xffff0000 | cntlid,
+					   ~0U, ~0U, 0, PAGE / 4 } },
+		{ SEND, SET_STATE, 4, { 0x30000 | SET_STATE, 0xffff0000 | cntlid,
+					~0U, ~0U, 0, 1 } },
+		{ RECEIVE, GET_STATE, PAGE, { 0xff0000 | GET_STATE, 0xff0000 | cntlid,
+					      ~0U, ~0U, 0, PAGE / 4 - 1 } },
+		{ RECEIVE, GET_STATE, 4, { 0xff0000 | GET_STATE, 0xff0000 | cntlid,
+					   ~0U, ~0U, 0, 0 } },
+	};
+	struct nvme_vf_test call;
+	unsigned int i;
+
+	if (!self->standard)
+		SKIP(return, "the PF has no HMLMS");
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		call = make_command(vf_bdf(1), rows[i].opcode,
+				    rows[i].len ? self->data : NULL, rows[i].len);
+		memset(&call.cmd[1], 0xff, sizeof(call.cmd) - 1);
+		set_dword(&call, 10, 0xffffff00 | rows[i].sel);
+		sent_clear();
+		/* The PF refuses indices and offsets that do not exist. */
+		EXPECT_EQ(rows[i].len != 0, do_call(self->fd, &call) < 0);
+		expect_sent_standard(_metadata, rows[i].cdw);
+	}
+}
+
+/* Other selectors, and data that is no whole dword, or more than one command carries */
+TEST_F(hook, standard_refused)
+{
+	struct nvme_vf_test limit = make_call(NVME_VF_TEST_MAX_TRANSFER, vf_bdf(0));
+	unsigned int sel;
+
+	if (!self->standard)
+		SKIP(return, "the PF has no HMLMS");
+	sent_clear();
+	for (sel = 0; sel <= 0xff; sel++) {
+		if (sel > SET_STATE) {
+			EXPECT_EQ(-EINVAL, submit(self, SEND, sel, 0, 0));
+			EXPECT_EQ(-EINVAL, submit(self, SEND, sel, 0, PAGE));
+		}
+		if (sel != GET_STATE)
+			EXPECT_EQ(-EINVAL, submit(self, RECEIVE, sel, 0, PAGE));
+	}
+	EXPECT_EQ(-EINVAL, submit(self, SEND, SUSPEND, 0, PAGE));
+	EXPECT_EQ(-EINVAL, submit(self, SEND, RESUME, 0, PAGE));
+	EXPECT_EQ(-EINVAL, submit(self, SEND, SET_STATE, 0, 0));
+	EXPECT_EQ(-EINVAL, submit(self, SEND, SET_STATE, 0, PAGE - 1));
+	EXPECT_EQ(-EINVAL, submit(self, RECEIVE, GET_STATE, 0, 0));
+	EXPECT_EQ(-EINVAL, submit(self, RECEIVE, GET_STATE, 0, PAGE + 2));
+	ASSERT_EQ(0, do_call(self->fd, &limit));
+	EXPECT_EQ(-EMSGSIZE, submit(self, SEND, SET_STATE, 0, limit.value + 4));
+	EXPECT_EQ(-EMSGSIZE, submit(self, RECEIVE, GET_STATE, 0, limit.value + 4));
+	EXPECT_EQ(0, sent_read(NULL, 0));
+}
+
+/* CSUP comes back in the result, and the status of a Resume that finds nothing suspended. */
+TEST_F(hook, standard_result)
+{
+	struct nvme_vf_test call;
+	unsigned int suspended;
+
+	if (!self->standard)
+		SKIP(return, "the PF has no HMLMS");
+	for (suspended = 0; suspended < 2; suspended++) {
+		if (suspended)
+			ASSERT_EQ(0, submit(self, SEND, SUSPEND, SUSPEND_NOW, 0));
+		call = make_command(vf_bdf(0), RECEIVE, self->data, 48);
+		EXPECT_EQ(0, do_call(self->fd, &call));
+		EXPECT_EQ(suspended, call.value & 1);
+	}
+	EXPECT_EQ(0, submit(self, SEND, RESUME, 0, 0));
+	call = make_command(vf_bdf(0), SEND, NULL, 0);
+	set_dword(&call, 10, RESUME);
+	EXPECT_EQ(-EIO, do_call(self->fd, &call));
+	EXPECT_EQ(NOT_SUSPENDED, call.status & 0x7ff);
+}
+
+/* The PF is asked for the controller ID of each VF once, and again after each reset. */
+TEST_F(hook, controller_id_is_kept)
+{
+	unsigned int i;
+
+	if (!self->standard)
+		SKIP(return, "the PF has no HMLMS");
+	for (i = 0; i < 3; i++) {
+		sent_clear();
+		EXPECT_EQ(0, submit(self, SEND, SUSPEND, 0, 0));
+		EXPECT_EQ(0, submit(self, SEND, SUSPEND, 0, 0));
+		EXPECT_EQ(i ? 3 : 2, sent_read(NULL, 0));
+		pf_reset(&self->pf);
+		pf_await_live(&self->pf);
+		pf_restore_vfs(&self->pf);
 	}
 }
 
