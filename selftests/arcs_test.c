@@ -101,7 +101,7 @@ static const struct row {
 	unsigned int	state;
 	bool		loaded, saved;
 	const char	*commands[STATES];
-} rows[] = {
+} rows_vendor[] = {
 #define COMMANDS_TO(stop, running, stop_copy, resuming, p2p, pre_copy, pre_copy_p2p) { \
 	[VFIO_DEVICE_STATE_ERROR] = REFUSED,		\
 	[VFIO_DEVICE_STATE_STOP] = stop,		\
@@ -135,6 +135,37 @@ static const struct row {
 	  COMMANDS_TO("", "LR", "", "II", "", "LR", "") },
 };
 
+/*
+ * With the standard's set, the driver also reads the Supported Controller State Formats,
+ * asks a VF that is to be loaded whether it has I/O queues, and keeps no saved state. V and
+ * L stand for as many commands as the state needs.
+ */
+static const struct row rows_standard[] = {
+	{ "RUNNING", VFIO_DEVICE_STATE_RUNNING, .commands =
+	  COMMANDS_TO("S", "", "SIIIQV", "SIIIQ", "S", "IIINQ", "SIIINQ") },
+	{ "RUNNING_P2P", VFIO_DEVICE_STATE_RUNNING_P2P, .commands =
+	  COMMANDS_TO("", "R", "IIIQV", "IIIQ", "", "RIIINQ", "IIINQ") },
+	{ "STOP", VFIO_DEVICE_STATE_STOP, .commands =
+	  COMMANDS_TO("", "R", "IIIQV", "IIIQ", "", "RIIINQ", "IIINQ") },
+	{ "PRE_COPY", VFIO_DEVICE_STATE_PRE_COPY, .commands =
+	  COMMANDS_TO("S", "", "SQV", "SIIIQ", "S", "", "S") },
+	{ "PRE_COPY_P2P", VFIO_DEVICE_STATE_PRE_COPY_P2P, .commands =
+	  COMMANDS_TO("", "R", "QV", "IIIQ", "", "R", "") },
+	{ "STOP_COPY", VFIO_DEVICE_STATE_STOP_COPY, .commands =
+	  COMMANDS_TO("", "R", "", "IIIQ", "", REFUSED, REFUSED) },
+	{ "RESUMING, no stream", VFIO_DEVICE_STATE_RESUMING, .commands =
+	  COMMANDS_TO(REFUSED, REFUSED, REFUSED, "", REFUSED, REFUSED, REFUSED) },
+	{ "RESUMING, loaded", VFIO_DEVICE_STATE_RESUMING, .loaded = true, .commands =
+	  COMMANDS_TO("", "R", "IIIQV", "", "", "RIIINQ", "IIINQ") },
+	/* The VF has no I/O queues here, and has not been reset since. */
+	{ "STOP, saved", VFIO_DEVICE_STATE_STOP, .saved = true, .commands =
+	  COMMANDS_TO("", "R", "IIIQV", "IIIQ", "", "RIIINQ", "IIINQ") },
+	{ "RUNNING_P2P, saved", VFIO_DEVICE_STATE_RUNNING_P2P, .saved = true, .commands =
+	  COMMANDS_TO("", "R", "IIIQV", "IIIQ", "", "RIIINQ", "IIINQ") },
+	{ "PRE_COPY_P2P, saved", VFIO_DEVICE_STATE_PRE_COPY_P2P, .saved = true, .commands =
+	  COMMANDS_TO("", "R", "QV", "IIIQ", "", "R", "") },
+};
+
 static int enter_row(struct vf *vf, const struct row *row, const struct stream *good)
 {
 	if (row->loaded)
@@ -151,22 +182,32 @@ static const char *commands(void)
 		"identify", "size", "suspend", "save", "load", "resume",
 	};
 	static char letters[64];
+	const char *identify = vf_standard() ? "IIII" : "III";
 	char *events = trace_steps(NULL), *rest = events, *event, *at;
 	unsigned int i, len = 0;
 
-	while ((event = strsep(&rest, "\n")))
+	while ((event = strsep(&rest, "\n"))) {
 		for (i = 0; i < ARRAY_SIZE(names); i++)
-			if (!strcmp(event, names[i]) && len < sizeof(letters) - 1)
-				letters[len++] = "IQSVLR"[i];
+			if (!strcmp(event, names[i]))
+				break;
+		if (i == ARRAY_SIZE(names) || len == sizeof(letters) - 1)
+			continue;
+		/* The standard's set transfers a state in parts. */
+		if (vf_standard() && len && strchr("VL", letters[len - 1]) &&
+		    letters[len - 1] == "IQSVLR"[i])
+			continue;
+		letters[len++] = "IQSVLR"[i];
+	}
 	letters[len] = '\0';
 	free(events);
 
-	/* The third Identify in a row, and those after, are about namespaces. */
-	at = strstr(letters, "III");
+	/* The last Identify of these in a row, and those after, are about namespaces. */
+	at = strstr(letters, identify);
 	if (at) {
-		at[2] = 'N';
-		len = strspn(at + 3, "I");
-		memmove(at + 3, at + 3 + len, strlen(at + 3 + len) + 1);
+		at += strlen(identify) - 1;
+		*at++ = 'N';
+		len = strspn(at, "I");
+		memmove(at, at + len, strlen(at + len) + 1);
 	}
 	return letters;
 }
@@ -196,12 +237,14 @@ TEST_F(arcs, all_transitions)
 {
 	struct vf *vf = &self->vf;
 	unsigned int to, count = 0;
-	const struct row *row;
+	const struct row *row, *end;
 	const char *expected;
 	int fd, old_fd, ret;
 
 	save_good(&self->n, &self->good);
-	for (row = rows; row < rows + ARRAY_SIZE(rows); row++) {
+	row = vf_standard() ? rows_standard : rows_vendor;
+	end = row + (vf_standard() ? ARRAY_SIZE(rows_standard) : ARRAY_SIZE(rows_vendor));
+	for (; row < end; row++) {
 		for (to = 0; to <= STATES; to++, count++) {
 			/* STATES is not a valid state. */
 			expected = to < STATES ? row->commands[to] : REFUSED;
@@ -235,6 +278,29 @@ TEST_F(arcs, all_transitions)
 	vf_reset(vf);
 	EXPECT_EQ(-EINVAL, vf_set_state(vf, ~0U, NULL));
 	TH_LOG("tested %u transitions", count);
+}
+
+/*
+ * A VF with I/O queues may refuse a state. It is reset first, and suspended again. So two
+ * states can be loaded one after the other.
+ */
+TEST_F(arcs, load_with_queues)
+{
+	struct nvme *n = &self->n;
+	unsigned int i;
+
+	if (!vf_standard())
+		SKIP(return, "the command set is the vendor's");
+	save_good(n, &self->good);
+	vf_reset(n->vf);
+	nvme_start(n, NVME_QUEUES, 8, 8);
+	for (i = 0; i < 3; i++) {
+		guest_suspend(n);
+		trace_clear();
+		close(enter_loaded(n->vf, &self->good));
+		EXPECT_STREQ("IIIQSL", commands());
+		ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	}
 }
 
 /*
