@@ -388,7 +388,8 @@ TEST_F(identity, id_that_runs_elsewhere_refused)
 
 	EXPECT_EQ(-EINVAL, try_load(&self->vf[1], &s));
 	guest_suspend(n);
-	EXPECT_EQ(-EINVAL, try_load(&self->vf[1], &s));
+	/* With the standard's set, a suspended VF gives its ID away until it is resumed. */
+	EXPECT_EQ(vf_standard() ? 0 : -EINVAL, try_load(&self->vf[1], &s));
 	ASSERT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	nvme_write32(n, NVME_CC, 0);
 	EXPECT_EQ(-EINVAL, try_load(&self->vf[1], &s));

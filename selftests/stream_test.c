@@ -122,7 +122,7 @@ static void queue_pairs(struct stream *s)	{ identity(s)->queue_pairs++; }
 static void model(struct stream *s)		{ identity(s)->model[39] ^= 1; }
 static void firmware(struct stream *s)		{ identity(s)->firmware[0] ^= 1; }
 static void command_set(struct stream *s)	{ identity(s)->command_set--; }
-static void standard_set(struct stream *s)	{ identity(s)->command_set = 2; }
+static void other_set(struct stream *s)		{ identity(s)->command_set ^= 3; }
 static void state_version(struct stream *s)	{ identity(s)->state_version++; }
 static void state_uuid(struct stream *s)	{ identity(s)->state_uuid[15]++; }
 static void state_size_4g(struct stream *s)	{ identity(s)->state_size |= 1ULL << 32; }
@@ -236,7 +236,7 @@ static const struct damage {
 	DAMAGE(model, EINVAL),
 	DAMAGE(firmware, EINVAL),
 	DAMAGE(command_set, EINVAL),
-	DAMAGE(standard_set, EINVAL),
+	DAMAGE(other_set, EINVAL),
 	DAMAGE(state_version, EINVAL),
 	DAMAGE(state_uuid, EINVAL),
 	DAMAGE(state_size_4g, EFBIG),
@@ -378,7 +378,8 @@ TEST_F(stream, format)
 	EXPECT_EQ(sizeof(struct nvmevf_identity), record(s, 0)->length);
 	EXPECT_EQ(NVMEVF_STREAM_MAGIC, identity(s)->magic);
 	EXPECT_EQ(NVMEVF_STREAM_VERSION, identity(s)->version);
-	EXPECT_EQ(NVMEVF_COMMAND_SET_VENDOR, identity(s)->command_set);
+	EXPECT_EQ(vf_standard() ? NVMEVF_COMMAND_SET_STANDARD : NVMEVF_COMMAND_SET_VENDOR,
+		  identity(s)->command_set);
 	EXPECT_EQ(state_len, identity(s)->state_size);
 	EXPECT_EQ(pf_vf_cntlid(self->src.bdf), identity(s)->cntlid);
 	EXPECT_EQ(NVMEVF_RECORD_STATE, record(s, STATE_AT)->type);
@@ -398,7 +399,9 @@ TEST_F(stream, one_byte_per_call)
 	ASSERT_EQ(0, vf_set_state(&self->src, VFIO_DEVICE_STATE_STOP_COPY, &fd));
 	ASSERT_EQ(0, stream_read(&s, fd, 1));
 	ASSERT_EQ(self->good.len, s.len);
-	EXPECT_EQ(0, memcmp(self->good.data, s.data, s.len));
+	/* With the standard's set, the controller is read again, and its clock goes on. */
+	if (!vf_standard())
+		EXPECT_EQ(0, memcmp(self->good.data, s.data, s.len));
 
 	ASSERT_EQ(0, vf_set_state(&self->dst, VFIO_DEVICE_STATE_RESUMING, &fd));
 	ASSERT_EQ(0, stream_write(&s, fd, 1));
