@@ -28,6 +28,7 @@ help:
 	@echo 'make demo       migrate a VM under I/O between two hosts and back'
 	@echo 'make demo-one-host  migrate it within one host, and show where its blackout went'
 	@echo 'make demo-newer-qemu  likewise, with a newer QEMU, from Debian backports'
+	@echo '                (SET=standard or SET=vendor: with this command set)'
 	@echo 'make clean      remove the files of kbuild in this directory'
 	@echo 'make distclean  remove the cache of VMs, compilers and modules, too'
 	@echo
@@ -61,13 +62,13 @@ coverage:
 	@$(H)/coverage
 
 demo:
-	@$(H)/demo
+	@$(H)/demo $(and $(SET),--set $(SET))
 
 demo-one-host:
-	@$(H)/demo one-host
+	@$(H)/demo $(and $(SET),--set $(SET)) one-host
 
 demo-newer-qemu:
-	@$(H)/demo newer-qemu
+	@$(H)/demo $(and $(SET),--set $(SET)) newer-qemu
 
 soak:
 	@$(H)/soak

@@ -14,8 +14,9 @@ DRIVER_EVENTS = ("nvmevf_command_begin", "nvmevf_command", "nvmevf_data_read")
 class Command:
     """One command of the driver. The times are in ms; end is None until the command has ended."""
 
-    def __init__(self, verb, vf, begin):
-        self.verb, self.vf, self.begin, self.end = verb, vf, begin, None
+    def __init__(self, fields, begin):
+        self.verb, self.vf, self.begin, self.end = fields["verb"], fields["vf"], begin, None
+        self.opcode = int(fields["opcode"], 16)
 
 
 class Trace:
@@ -64,7 +65,7 @@ class Trace:
             return
         fields = dict(re.findall(r"(\w+)=(\S+)", text))
         if event == "nvmevf_command_begin":
-            self.commands.append(Command(fields["verb"], fields["vf"], when))
+            self.commands.append(Command(fields, when))
         elif event == "nvmevf_command":
             # A PF does not tell the UUID of a namespace that is not attached to itself.
             expected = fields["verb"] == "identify" and fields["status"] == "0x4002"
