@@ -139,6 +139,35 @@ static void nvmevf_ctrl_kunit_find_secondary(struct kunit *test)
 	KUNIT_EXPECT_EQ_MSG(test, le16_to_cpu(entry.nvq), 7, "the same page again");
 }
 
+/*
+ * The standard's commands name the VF by its controller ID. A PF that does not tell the ID
+ * does not have them: without Virtualization Management, or if the list lacks the VF.
+ */
+static void nvmevf_ctrl_kunit_needs_cntlid(struct kunit *test)
+{
+	static const u16 oacs[] = { BIT(11), BIT(11) | NVMEVF_OACS_VIRT_MGMT };
+	struct nvmevf_ctrl_kunit *t = test->priv;
+	struct nvme_secondary_ctrl secondary;
+	struct nvme_id_ctrl *id;
+	const char *missing;
+	unsigned int i;
+
+	id = kunit_kzalloc(test, sizeof(*id), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, id);
+	kunit_activate_static_stub(test, nvmevf_cmds_identify_secondary,
+				   nvmevf_ctrl_kunit_secondary);
+	for (i = 0; i < ARRAY_SIZE(oacs); i++) {
+		id->oacs = cpu_to_le16(oacs[i]);
+		secondary.scid = cpu_to_le16(NVMEVF_CNTLID_UNKNOWN);
+		missing = NULL;
+		KUNIT_EXPECT_EQ(test, -EOPNOTSUPP,
+				nvmevf_ctrl_check_set(&t->ctrl, &nvmevf_cmds_std, id,
+						      &secondary, &missing));
+		KUNIT_EXPECT_STREQ(test, missing,
+				   "PF does not report the controller ID of the VF");
+	}
+}
+
 /* Return the number of namespaces, -1 if the PF cannot tell, or an error. */
 static int nvmevf_ctrl_kunit_count_namespaces(struct kunit *test)
 {
@@ -232,6 +261,7 @@ static struct kunit_case nvmevf_ctrl_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_ctrl_kunit_firmware),
 	KUNIT_CASE(nvmevf_ctrl_kunit_queue_pairs),
 	KUNIT_CASE(nvmevf_ctrl_kunit_find_secondary),
+	KUNIT_CASE(nvmevf_ctrl_kunit_needs_cntlid),
 	KUNIT_CASE(nvmevf_ctrl_kunit_namespaces),
 	KUNIT_CASE(nvmevf_ctrl_kunit_many_namespaces),
 	KUNIT_CASE(nvmevf_ctrl_kunit_unknown_namespaces),
