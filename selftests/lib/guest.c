@@ -16,6 +16,8 @@ void guest_init(struct nvme *n)
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	n->chunk = 65536;
 	n->data_fd = -1;
+	n->nsid = 1;
+	n->max_pages = CHUNK_ROOM / PAGE;
 	/* Blocks that an earlier process has written have other numbers. */
 	n->next_seq = (getpid() << 16) + 1;
 }

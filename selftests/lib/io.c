@@ -5,9 +5,9 @@
 #include "io.h"
 #include "util.h"
 
-static unsigned int chunk_size(int chunk)
+static unsigned int chunk_size(struct nvme *n, int chunk)
 {
-	return (1 + chunk % 3) * PAGE;
+	return (1 + chunk % n->max_pages) * PAGE;
 }
 
 static __u64 chunk_lba(struct nvme *n, int chunk)
@@ -21,10 +21,14 @@ static void fill(struct nvme *n, void *data, int chunk, __u32 seq)
 	__u64 lba = chunk_lba(n, chunk);
 	unsigned int words = n->lba_size / 8;
 	__u64 *word = data;
-	__u64 *end = data + chunk_size(chunk);
+	__u64 *end = data + chunk_size(n, chunk);
 	unsigned int i;
 	__u64 x;
 
+	if (n->content) {
+		memcpy(data, n->content + chunk * CHUNK_ROOM, chunk_size(n, chunk));
+		return;
+	}
 	for (; word < end; word += words, lba++) {
 		x = lba << 32 ^ seq ^ 0x9e3779b97f4a7c15ULL;
 		word[0] = lba;
@@ -46,9 +50,13 @@ static void finish_io(struct nvme *n, struct nvme_req *req)
 	if ((req->status & 0x7ff) != req->expected)
 		die("opcode %#x, chunk %d: status %#x, expected %#x",
 		    req->opcode, req->chunk, req->status, req->expected);
-	if (req->opcode == NVME_READ) {
+	if (req->opcode == NVME_READ && !n->seq[req->chunk]) {
+		memcpy(n->content + req->chunk * CHUNK_ROOM, req->data,
+		       chunk_size(n, req->chunk));
+		n->seq[req->chunk] = 1;
+	} else if (req->opcode == NVME_READ) {
 		fill(n, want, req->chunk, req->seq);
-		if (memcmp(req->data, want, chunk_size(req->chunk)))
+		if (memcmp(req->data, want, chunk_size(n, req->chunk)))
 			die("chunk %d: read block %llu, number %#llx, expected %llu, %#x",
 			    req->chunk, got[0], got[1], *(__u64 *)want,
 			    req->seq);
@@ -62,7 +70,7 @@ static void finish_io(struct nvme *n, struct nvme_req *req)
 
 static void io_one(struct nvme *n, struct nvme_queue *q, __u8 opcode, int chunk)
 {
-	struct nvme_sqe sqe = { .opcode = opcode, .nsid = 1 };
+	struct nvme_sqe sqe = { .opcode = opcode, .nsid = n->nsid };
 	struct nvme_req *req = q->req;
 	__u32 seq = 0;
 	__u16 expected = 0;
@@ -73,18 +81,18 @@ static void io_one(struct nvme *n, struct nvme_queue *q, __u8 opcode, int chunk)
 	if (opcode != NVME_FLUSH) {
 		seq = opcode == NVME_WRITE ? n->next_seq++ : n->seq[chunk];
 		if (opcode == NVME_READ)
-			memset(req->data, 0xa5, chunk_size(chunk));
+			memset(req->data, 0xa5, chunk_size(n, chunk));
 		else
 			fill(n, req->data, chunk, seq);
 		if (opcode == NVME_COMPARE && random() % 2) {
-			req->data[random() % chunk_size(chunk)] ^= 1;
+			req->data[random() % chunk_size(n, chunk)] ^= 1;
 			expected = NVME_COMPARE_FAILED;
 		}
 		sqe.cdw10 = chunk_lba(n, chunk);
-		sqe.cdw12 = chunk_size(chunk) / n->lba_size - 1;
+		sqe.cdw12 = chunk_size(n, chunk) / n->lba_size - 1;
 		sqe.prp1 = nvme_iova(n, req->data);
 		sqe.prp2 = sqe.prp1 + PAGE;
-		if (chunk_size(chunk) > 2 * PAGE) {
+		if (chunk_size(n, chunk) > 2 * PAGE) {
 			list = (void *)req->data + 3 * PAGE;
 			list[0] = sqe.prp1 + PAGE;
 			list[1] = sqe.prp1 + 2 * PAGE;
@@ -128,13 +136,15 @@ unsigned int io_submit(struct nvme *n, struct nvme_queue *q, unsigned int count)
 
 	for (i = 0; i < count && q->outstanding < q->sq_size - 1; i++) {
 		opcode = mix[random() % sizeof(mix)];
+		if (n->content || (opcode == NVME_COMPARE && n->no_compare))
+			opcode = NVME_READ;
 		if (opcode == NVME_FLUSH) {
 			chunk = -1;
 		} else {
 			chunk = idle_chunk(n);
 			if (chunk < 0)
 				break;
-			if (!n->seq[chunk])
+			if (!n->seq[chunk] && !n->content)
 				opcode = NVME_WRITE;
 		}
 		io_one(n, q, opcode, chunk);

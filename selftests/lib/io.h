@@ -3,6 +3,9 @@
  * Read and write the disk, and check what comes back. Each block contains its
  * address and the number of its write, so lost, stale, misplaced and corrupt data
  * can be told apart.
+ *
+ * A guest with nvme.content does not write: what the first read of a chunk returns, the
+ * others must return, too.
  */
 #ifndef NVMEVF_TEST_IO_H
 #define NVMEVF_TEST_IO_H

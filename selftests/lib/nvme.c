@@ -165,7 +165,7 @@ void nvme_start(struct nvme *n, int queues, unsigned int sq_size,
 	nvme_enable(n, sq_size, cq_size);
 	status = nvme_admin(n, (struct nvme_sqe){
 		.opcode = NVME_IDENTIFY,
-		.nsid = 1,
+		.nsid = n->nsid,
 	}, ns, sizeof(ns), NULL);
 	if (status)
 		die("Identify Namespace: status %#x", status);

@@ -140,8 +140,13 @@ struct nvme {
 	int			queues;		/* for I/O */
 	__u32			*shadow;	/* shadow doorbells, or NULL */
 	__u32			*event_index;
+	__u32			nsid;
 	unsigned int		lba_size;
 	__u64			disk;		/* offset of its part */
+	unsigned int		max_pages;	/* of a command */
+	bool			no_compare;	/* the controller has no Compare */
+	/* What the disk has, for a guest that does not write; else NULL. */
+	unsigned char		*content;
 	__u32			next_seq;
 	__u32			seq[CHUNKS];		/* 0: unknown */
 	bool			busy[CHUNKS];
