@@ -54,6 +54,7 @@ typedef struct NvmeLm {
     QEMUBH      *bh;        /* of a VF: completes a SUSPEND */
     int64_t     since;      /* when SUSPENDING began, in ns */
     uint32_t    random;     /* of a VF: state of its jitter; 0: no jitter */
+    uint32_t    broken;     /* of a VF: requirement that it does not meet; or 0 */
     uint32_t    queried;    /* QUERY's size while suspended, until it is used */
     NvmeLmFault faults[NVME_LM_OPCODES][NVME_LM_NR_FAULTS];
     QEMUTimer   *timer;     /* of a PF: executes delayed commands */
@@ -112,6 +113,12 @@ static inline bool nvme_lm_quiet(const NvmeLm *lm)
 static inline bool nvme_lm_idle(const NvmeLm *lm)
 {
     return lm->phase == NVME_LM_SUSPENDED || lm->phase == NVME_LM_SAVED;
+}
+
+/* Whether the VF is to break this requirement of nvme.txt */
+static inline bool nvme_lm_breaks(const NvmeLm *lm, uint32_t requirement)
+{
+    return lm->broken == requirement;
 }
 
 /* Call this when a command of the controller has finished */
