@@ -9,8 +9,8 @@ $(error This needs Debian 12 or later on amd64 (x86-64), found no /bin/bash)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check check-hosts check-one check-races coverage bench figures demo demo-one-host demo-newer-qemu \
-	soak golden lint clean distclean deb install tree check-deb check-tree
+.PHONY: help modules check check-hosts check-one check-races check-device coverage bench figures demo \
+	demo-one-host demo-newer-qemu soak golden lint clean distclean deb install tree check-deb check-tree
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
@@ -19,6 +19,9 @@ help:
 	@echo '                run one kselftest, such as stream_test, or one step of check'
 	@echo 'make check-hosts  run the tests of hosts, libvirt, driverctl and hot-plug'
 	@echo 'make check-races  run the tests with threads for ten minutes on a kernel with KCSAN'
+	@echo 'make check-device PF=0000:01:00.0 [NAMESPACE=1]'
+	@echo '                try the controller of this machine: print which requirements of nvme.txt'
+	@echo '                it meets. Without NAMESPACE nothing is written to a medium.'
 	@echo 'make coverage   print which lines and branches of driver and hook the tests reach'
 	@echo 'make soak       run the tests for hours; continue an interrupted run'
 	@echo 'make bench      measure what the driver costs: blackout, data_fd, memory, many VFs'
@@ -57,6 +60,9 @@ check-hosts:
 
 check-races:
 	@$(H)/check races
+
+check-device:
+	@$(H)/check-device $(if $(NAMESPACE),-n $(NAMESPACE)) $(PF) $(REQUIREMENTS)
 
 coverage:
 	@$(H)/coverage
