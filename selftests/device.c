@@ -20,7 +20,7 @@
 
 #define DRIVER		"nvme-vfio-pci"
 
-struct device device = { .max_pages = CHUNK_ROOM / PAGE };
+struct device device = { .max_pages = CHUNK_PAGES };
 struct nvme n;
 struct vf vf[VFS];
 
@@ -424,7 +424,7 @@ static const char *refuse_namespace(__u32 nsid)
  */
 static void find_namespace(void)
 {
-	unsigned int i, pages = CHUNK_ROOM / PAGE, compare = 1;
+	unsigned int i, pages = CHUNK_PAGES, compare = 1;
 	const unsigned char *id;
 	struct answers a = { };
 	__u32 nsids[PAGE / 4];

@@ -15,7 +15,6 @@
 #define TEMP_OVER	0x000000	/* THSEL of the temperature threshold */
 #define TEMP_UNDER	0x100000
 #define EVENT_SMART	0x1f		/* all SMART events, in Async Config */
-#define SMART_LOG	2
 
 FIXTURE(migration)
 {
@@ -326,22 +325,7 @@ static int smart_log(struct nvme *n)
 {
 	unsigned char log[512];
 
-	return nvme_admin(n, (struct nvme_sqe){
-		.opcode = NVME_GET_LOG,
-		.nsid = ~0U,
-		.cdw10 = (sizeof(log) / 4 - 1) << 16 | SMART_LOG,
-	}, log, sizeof(log), NULL);
-}
-
-static struct nvme_req *submit_event_request(struct nvme *n)
-{
-	struct nvme_req *req;
-
-	req = nvme_submit(&n->queue[0], (struct nvme_sqe){
-		.opcode = NVME_ASYNC_EVENT,
-	});
-	nvme_ring(n, &n->queue[0]);
-	return req;
+	return nvme_get_log(n, NVME_LOG_SMART, log, sizeof(log));
 }
 
 /* Lower the threshold to 1 K, which any temperature exceeds. */
@@ -360,8 +344,8 @@ TEST_F(migration, async_event_outstanding)
 
 	nvme_start(n, 1, 8, 8);
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
-	req[0] = submit_event_request(n);
-	req[1] = submit_event_request(n);
+	req[0] = nvme_request_event(n);
+	req[1] = nvme_request_event(n);
 	guest_migrate(n, other_vf(n, self->vf));
 	guest_migrate(n, other_vf(n, self->vf));
 	io_check(n);
@@ -378,7 +362,7 @@ TEST_F(migration, async_event_outstanding)
 	EXPECT_TRUE(req[first]->done);
 	EXPECT_FALSE(req[!first]->done);
 	EXPECT_EQ(0, nvme_finish(n, req[first], &result));
-	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
+	EXPECT_EQ(NVME_LOG_SMART << 16 | 1 << 8 | 1, result);
 
 	/* The controller reports no further event before the guest reads the log. */
 	guest_migrate(n, other_vf(n, self->vf));
@@ -389,7 +373,7 @@ TEST_F(migration, async_event_outstanding)
 	guest_migrate(n, other_vf(n, self->vf));
 	EXPECT_EQ(0, cause_event(n));
 	EXPECT_EQ(0, nvme_finish(n, req[!first], &result));
-	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
+	EXPECT_EQ(NVME_LOG_SMART << 16 | 1 << 8 | 1, result);
 }
 
 /* An event from before the migration completes a request on the destination. */
@@ -403,9 +387,9 @@ TEST_F(migration, async_event_pending)
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
 	EXPECT_EQ(0, cause_event(n));
 	guest_migrate(n, other_vf(n, self->vf));
-	req = submit_event_request(n);
+	req = nvme_request_event(n);
 	EXPECT_EQ(0, nvme_finish(n, req, &result));
-	EXPECT_EQ(SMART_LOG << 16 | 1 << 8 | 1, result);
+	EXPECT_EQ(NVME_LOG_SMART << 16 | 1 << 8 | 1, result);
 }
 
 /* The set of queues migrates: queues can be created and deleted afterward. */
@@ -507,7 +491,7 @@ TEST_F(migration, roll_back)
 
 	nvme_start(n, NVME_QUEUES, 16, 11);
 	EXPECT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, EVENT_SMART));
-	event = submit_event_request(n);
+	event = nvme_request_event(n);
 	for (i = 0; i < 10; i++) {
 		io_leave_unfinished(n);
 		guest_suspend(n);

@@ -17,7 +17,7 @@ void guest_init(struct nvme *n)
 	n->chunk = 65536;
 	n->data_fd = -1;
 	n->nsid = 1;
-	n->max_pages = CHUNK_ROOM / PAGE;
+	n->max_pages = CHUNK_PAGES;
 	/* Blocks that an earlier process has written have other numbers. */
 	n->next_seq = (getpid() << 16) + 1;
 }

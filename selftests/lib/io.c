@@ -7,7 +7,7 @@
 
 static unsigned int chunk_size(struct nvme *n, int chunk)
 {
-	return (1 + chunk % n->max_pages) * PAGE;
+	return (1 + chunk % n->max_pages) * nvme_page(n);
 }
 
 static __u64 chunk_lba(struct nvme *n, int chunk)
@@ -72,6 +72,7 @@ static void io_one(struct nvme *n, struct nvme_queue *q, __u8 opcode, int chunk)
 {
 	struct nvme_sqe sqe = { .opcode = opcode, .nsid = n->nsid };
 	struct nvme_req *req = q->req;
+	unsigned int page = nvme_page(n);
 	__u32 seq = 0;
 	__u16 expected = 0;
 	__u64 *list;
@@ -91,11 +92,11 @@ static void io_one(struct nvme *n, struct nvme_queue *q, __u8 opcode, int chunk)
 		sqe.cdw10 = chunk_lba(n, chunk);
 		sqe.cdw12 = chunk_size(n, chunk) / n->lba_size - 1;
 		sqe.prp1 = nvme_iova(n, req->data);
-		sqe.prp2 = sqe.prp1 + PAGE;
-		if (chunk_size(n, chunk) > 2 * PAGE) {
-			list = (void *)req->data + 3 * PAGE;
-			list[0] = sqe.prp1 + PAGE;
-			list[1] = sqe.prp1 + 2 * PAGE;
+		sqe.prp2 = sqe.prp1 + page;
+		if (chunk_size(n, chunk) > 2 * page) {
+			list = (void *)req->data + 3 * page;
+			list[0] = sqe.prp1 + page;
+			list[1] = sqe.prp1 + 2 * page;
 			sqe.prp2 = nvme_iova(n, list);
 		}
 		n->busy[chunk] = true;

@@ -11,11 +11,23 @@ __u64 nvme_iova(struct nvme *n, const void *p)
 	return VF_IOVA + ((unsigned char *)p - n->mem);
 }
 
+unsigned int nvme_page(struct nvme *n)
+{
+	return PAGE << n->mps;
+}
+
+static size_t page_align(struct nvme *n, size_t size)
+{
+	return (size + nvme_page(n) - 1) & ~(size_t)(nvme_page(n) - 1);
+}
+
 void *nvme_alloc(struct nvme *n, size_t size)
 {
-	void *p = n->mem + n->used;
+	void *p;
 
-	n->used += (size + PAGE - 1) / PAGE * PAGE;
+	n->used = page_align(n, n->used);
+	p = n->mem + n->used;
+	n->used += page_align(n, size);
 	if (n->used > GUEST_MEM)
 		die("the guest needs %zu bytes, has %u", n->used, GUEST_MEM);
 	memset(p, 0, size);
@@ -57,6 +69,7 @@ static void doorbell(struct nvme *n, int index, __u32 value)
 	nvme_write32(n, 0x1000 + index * stride, value);
 }
 
+/* @cq_size: 0 for a queue that shares a completion queue */
 static void queue_init(struct nvme *n, int id, unsigned int sq_size,
 		       unsigned int cq_size)
 {
@@ -67,14 +80,16 @@ static void queue_init(struct nvme *n, int id, unsigned int sq_size,
 		die("queue %d has %u entries, limit %d", id, sq_size, NVME_DEPTH);
 	memset(q, 0, sizeof(*q));
 	q->id = id;
+	q->cq_of = q;
 	q->vector = id % n->vf->vectors;
 	q->sq_size = sq_size;
 	q->cq_size = cq_size;
 	q->phase = 1;
 	q->sq = nvme_alloc(n, sq_size * sizeof(*q->sq));
-	q->cq = nvme_alloc(n, cq_size * sizeof(*q->cq));
+	if (cq_size)
+		q->cq = nvme_alloc(n, cq_size * sizeof(*q->cq));
 	for (i = 0; i < sq_size; i++)
-		q->req[i].data = nvme_alloc(n, 4 * PAGE);
+		q->req[i].data = nvme_alloc(n, 4 * nvme_page(n));
 }
 
 void nvme_disable(struct nvme *n, time_t deadline)
@@ -102,37 +117,80 @@ void nvme_enable(struct nvme *n, unsigned int sq_size, unsigned int cq_size)
 	nvme_write32(n, NVME_ASQ + 4, nvme_iova(n, q->sq) >> 32);
 	nvme_write32(n, NVME_ACQ, nvme_iova(n, q->cq));
 	nvme_write32(n, NVME_ACQ + 4, nvme_iova(n, q->cq) >> 32);
-	nvme_write32(n, NVME_CC, NVME_CC_ON);
+	nvme_write32(n, NVME_CC, NVME_CC_ON | n->mps << 7);
 	while ((nvme_read32(n, NVME_CSTS) & 0x3) != NVME_CSTS_RDY)
 		pause_until(deadline, "enable");
+}
+
+static void create_cq(struct nvme *n, struct nvme_queue *q, bool interrupts)
+{
+	int status;
+
+	status = nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_CREATE_CQ,
+		.prp1 = nvme_iova(n, q->cq),
+		.cdw10 = (q->cq_size - 1) << 16 | q->id,
+		.cdw11 = q->vector << 16 | interrupts << 1 | 1,	/* contiguous */
+	}, NULL, 0, NULL);
+	if (status)
+		die("Create I/O CQ %d: status %#x", q->id, status);
+}
+
+/* Create the submission queue, and make the queue the last one of the guest. */
+static void create_sq(struct nvme *n, struct nvme_queue *q)
+{
+	int status;
+
+	status = nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_CREATE_SQ,
+		.prp1 = nvme_iova(n, q->sq),
+		.cdw10 = (q->sq_size - 1) << 16 | q->id,
+		.cdw11 = q->cq_of->id << 16 | 1,
+	}, NULL, 0, NULL);
+	if (status)
+		die("Create I/O SQ %d: status %#x", q->id, status);
+	n->queue[q->id - 1].next = q;
+	n->queues = q->id;
+}
+
+/* Set up the next queue, which the controller does not know yet. */
+static struct nvme_queue *next_queue(struct nvme *n, unsigned int sq_size,
+				     unsigned int cq_size)
+{
+	int id = n->queues + 1;
+
+	if (id == NVME_QUEUES)
+		die("the guest has %d queues already", n->queues);
+	queue_init(n, id, sq_size, cq_size);
+	return &n->queue[id];
 }
 
 void nvme_create_queue(struct nvme *n, unsigned int sq_size,
 		       unsigned int cq_size)
 {
-	int id = n->queues + 1;
-	struct nvme_queue *q = &n->queue[id];
-	int status;
+	struct nvme_queue *q = next_queue(n, sq_size, cq_size);
 
-	queue_init(n, id, sq_size, cq_size);
-	status = nvme_admin(n, (struct nvme_sqe){
-		.opcode = NVME_CREATE_CQ,
-		.prp1 = nvme_iova(n, q->cq),
-		.cdw10 = (cq_size - 1) << 16 | id,
-		.cdw11 = q->vector << 16 | 3,	/* interrupts, contiguous */
-	}, NULL, 0, NULL);
-	if (status)
-		die("Create I/O CQ %d: status %#x", id, status);
-	status = nvme_admin(n, (struct nvme_sqe){
-		.opcode = NVME_CREATE_SQ,
-		.prp1 = nvme_iova(n, q->sq),
-		.cdw10 = (sq_size - 1) << 16 | id,
-		.cdw11 = id << 16 | 1,
-	}, NULL, 0, NULL);
-	if (status)
-		die("Create I/O SQ %d: status %#x", id, status);
-	n->queue[id - 1].next = q;
-	n->queues = id;
+	create_cq(n, q, true);
+	create_sq(n, q);
+}
+
+void nvme_create_polled_queue(struct nvme *n, unsigned int sq_size,
+			      unsigned int cq_size)
+{
+	struct nvme_queue *q = next_queue(n, sq_size, cq_size);
+
+	create_cq(n, q, false);
+	create_sq(n, q);
+}
+
+void nvme_create_sharing_queue(struct nvme *n, unsigned int sq_size,
+			       struct nvme_queue *with)
+{
+	struct nvme_queue *q = next_queue(n, sq_size, 0);
+
+	q->cq_of = with->cq_of;
+	q->vector = with->vector;
+	create_sq(n, q);
 }
 
 void nvme_delete_queue(struct nvme *n)
@@ -147,6 +205,8 @@ void nvme_delete_queue(struct nvme *n)
 	}, NULL, 0, NULL);
 	if (status)
 		die("Delete I/O SQ %d: status %#x", id, status);
+	if (n->queue[id].cq_of != &n->queue[id])
+		return;
 	status = nvme_admin(n, (struct nvme_sqe){
 		.opcode = NVME_DELETE_CQ,
 		.cdw10 = id,
@@ -243,7 +303,7 @@ void nvme_ring_all(struct nvme *n)
 		nvme_ring(n, q);
 }
 
-/* Are there @count completions that were not consumed yet? */
+/* Are there @count completions in the completion queue of @q that were not consumed yet? */
 static bool completed(struct nvme_queue *q, unsigned int count)
 {
 	unsigned int last = q->cq_head + count - 1;
@@ -258,7 +318,7 @@ unsigned int nvme_completed(struct nvme_queue *q)
 {
 	unsigned int count = 0;
 
-	while (completed(q, count + 1))
+	while (completed(q->cq_of, count + 1))
 		count++;
 	return count;
 }
@@ -267,39 +327,50 @@ void nvme_await(struct nvme_queue *q, unsigned int count)
 {
 	time_t deadline = time(NULL) + PATIENCE;
 
-	while (!completed(q, count))
+	while (!completed(q->cq_of, count))
 		pause_until(deadline, "no completion");
+}
+
+/* Take the completion @cqe, which was in the completion queue of @owner. */
+static void complete(struct nvme *n, struct nvme_queue *owner, struct nvme_cqe cqe)
+{
+	struct nvme_queue *q;
+	struct nvme_req *req;
+
+	if (cqe.sq_id > n->queues)
+		die("completion queue %d: completion has queue %u of %d", owner->id,
+		    cqe.sq_id, n->queues);
+	q = &n->queue[cqe.sq_id];
+	if (q->cq_of != owner || cqe.sq_head >= q->sq_size)
+		die("completion queue %d: completion has queue %u, head %u, expected below %u",
+		    owner->id, cqe.sq_id, cqe.sq_head, q->sq_size);
+	for (req = q->req; req < q->req + q->sq_size; req++)
+		if (req->busy && !req->done && req->cid == cqe.cid)
+			break;
+	if (req == q->req + q->sq_size)
+		die("queue %d: command %u of %u completed, but is not outstanding",
+		    q->id, cqe.cid, q->next_cid);
+	req->done = true;
+	req->status = cqe.status >> 1;
+	req->result = cqe.result;
+	q->outstanding--;
+	q->completed++;
+	if (req->finish)
+		req->finish(n, req);
 }
 
 unsigned int nvme_reap(struct nvme *n, struct nvme_queue *q)
 {
 	unsigned int count = 0;
-	struct nvme_req *req;
 	struct nvme_cqe cqe;
 
-	for (; completed(q, 1); count++) {
+	for (q = q->cq_of; completed(q, 1); count++) {
 		cqe = q->cq[q->cq_head];
 		if (++q->cq_head == q->cq_size) {
 			q->cq_head = 0;
 			q->phase ^= 1;
 		}
-
-		for (req = q->req; req < q->req + q->sq_size; req++)
-			if (req->busy && !req->done && req->cid == cqe.cid)
-				break;
-		if (req == q->req + q->sq_size)
-			die("queue %d: command %u of %u completed, but is not outstanding",
-			    q->id, cqe.cid, q->next_cid);
-		if (cqe.sq_id != q->id || cqe.sq_head >= q->sq_size)
-			die("queue %d: completion has queue %u, head %u; expected %d, below %u",
-			    q->id, cqe.sq_id, cqe.sq_head, q->id, q->sq_size);
-		req->done = true;
-		req->status = cqe.status >> 1;
-		req->result = cqe.result;
-		q->outstanding--;
-		q->completed++;
-		if (req->finish)
-			req->finish(n, req);
+		complete(n, q, cqe);
 	}
 	if (count)
 		doorbell(n, 2 * q->id + 1, q->cq_head);
@@ -378,4 +449,24 @@ __u32 nvme_get_feature(struct nvme *n, int feature, __u32 select)
 	if (status)
 		die("Get Features %#x: status %#x", feature, status);
 	return value;
+}
+
+int nvme_get_log(struct nvme *n, enum nvme_log log, void *data, size_t len)
+{
+	return nvme_admin(n, (struct nvme_sqe){
+		.opcode = NVME_GET_LOG,
+		.nsid = ~0U,
+		.cdw10 = (len / 4 - 1) << 16 | log,
+	}, data, len, NULL);
+}
+
+struct nvme_req *nvme_request_event(struct nvme *n)
+{
+	struct nvme_req *req;
+
+	req = nvme_submit(&n->queue[0], (struct nvme_sqe){
+		.opcode = NVME_ASYNC_EVENT,
+	});
+	nvme_ring(n, &n->queue[0]);
+	return req;
 }

@@ -20,10 +20,13 @@ struct nvme;
 
 #define NVME_QUEUES	9	/* with the admin queue */
 #define NVME_DEPTH	32	/* largest queue */
+#define NVME_MPS_MAX	1	/* largest CC.MPS */
 
 enum nvme_reg {
 	NVME_CAP	= 0x00,
 	NVME_VS		= 0x08,
+	NVME_INTMS	= 0x0c,
+	NVME_INTMC	= 0x10,
 	NVME_CC		= 0x14,
 	NVME_CSTS	= 0x1c,
 	NVME_AQA	= 0x24,
@@ -34,6 +37,7 @@ enum nvme_reg {
 #define NVME_CC_ON	0x00460001	/* 64-byte SQEs, 16-byte CQEs, enable */
 #define NVME_CSTS_RDY	0x1
 #define NVME_CSTS_CFS	0x2
+#define NVME_CSTS_SHST	0xc
 
 enum nvme_opcode {
 	NVME_DELETE_SQ		= 0x00,
@@ -51,17 +55,33 @@ enum nvme_opcode {
 	NVME_WRITE		= 0x01,
 	NVME_READ		= 0x02,
 	NVME_COMPARE		= 0x05,
+	NVME_DATASET_MGMT	= 0x09,
+	NVME_COPY		= 0x19,
 };
 
 enum nvme_feature {
-	NVME_FEAT_TEMP_THRESH	= 0x04,
-	NVME_FEAT_NUM_QUEUES	= 0x07,
-	NVME_FEAT_ASYNC_CONFIG	= 0x0b,
-	NVME_FEAT_TIMESTAMP	= 0x0e,
+	NVME_FEAT_TEMP_THRESH		= 0x04,
+	NVME_FEAT_ERROR_RECOVERY	= 0x05,
+	NVME_FEAT_WRITE_CACHE		= 0x06,
+	NVME_FEAT_NUM_QUEUES		= 0x07,
+	NVME_FEAT_WRITE_ATOMICITY	= 0x0a,
+	NVME_FEAT_ASYNC_CONFIG		= 0x0b,
+	NVME_FEAT_TIMESTAMP		= 0x0e,
+	NVME_FEAT_HOST_BEHAVIOR		= 0x16,
 };
 
-#define NVME_COMPARE_FAILED	0x285
+enum nvme_log {
+	NVME_LOG_ERROR			= 1,
+	NVME_LOG_SMART			= 2,
+	NVME_LOG_CHANGED_NAMESPACES	= 4,
+};
+
 #define NVME_INVALID_OPCODE	0x001
+#define NVME_SEQUENCE_ERROR	0x00c
+#define NVME_INVALID_PRP_OFFSET	0x013
+#define NVME_OUT_OF_RANGE	0x080
+#define NVME_COMPARE_FAILED	0x285
+#define NVME_DEALLOCATED	0x287
 
 struct nvme_sqe {
 	__u8	opcode;
@@ -95,7 +115,7 @@ struct nvme_req {
 	__u16		cid;
 	__u16		status;
 	__u32		result;
-	unsigned char	*data;		/* 3 pages, and one for the PRP list */
+	unsigned char	*data;		/* 3 pages of the guest, and one for the PRP list */
 	/* Called on completion, may be NULL. */
 	void		(*finish)(struct nvme *n, struct nvme_req *req);
 	/* Of reads, writes, compares and flushes: */
@@ -107,6 +127,8 @@ struct nvme_req {
 
 struct nvme_queue {
 	struct nvme_queue	*next;
+	/* The queue whose completion queue it has: itself, or another one that shares its. */
+	struct nvme_queue	*cq_of;
 	int			id;
 	int			vector;
 	unsigned int		sq_size;
@@ -122,9 +144,10 @@ struct nvme_queue {
 	struct nvme_req		req[NVME_DEPTH];
 };
 
-/* The part of the disk that a guest uses, in pieces of 1 to 3 pages. */
+/* The part of the disk that a guest uses, in pieces of 1 to 3 pages of the largest size. */
 #define CHUNKS		64
-#define CHUNK_ROOM	(3 * PAGE)
+#define CHUNK_PAGES	3
+#define CHUNK_ROOM	(CHUNK_PAGES * (PAGE << NVME_MPS_MAX))
 #define DISK_PART	(CHUNKS * CHUNK_ROOM)
 
 struct nvme {
@@ -135,6 +158,7 @@ struct nvme {
 	int			data_fd;	/* of PRE_COPY and STOP_COPY, else -1 */
 	size_t			first;		/* byte of mem that nvme_enable() may use */
 	size_t			used;
+	unsigned int		mps;		/* CC.MPS at the next nvme_enable() */
 	/* The admin queue; queue->next and on are for I/O. */
 	struct nvme_queue	queue[NVME_QUEUES];
 	int			queues;		/* for I/O */
@@ -152,6 +176,8 @@ struct nvme {
 	bool			busy[CHUNKS];
 };
 
+/* Return the size of a page of the guest, as the controller knows it. */
+unsigned int nvme_page(struct nvme *n);
 /* Allocate pages of the guest's memory. */
 void *nvme_alloc(struct nvme *n, size_t size);
 /* Return the address at which the VF sees @p. */
@@ -177,17 +203,24 @@ void nvme_start_vectors(struct nvme *n);
 bool nvme_shadow_doorbells(struct nvme *n);
 void nvme_create_queue(struct nvme *n, unsigned int sq_size,
 		       unsigned int cq_size);
+/* Create a queue whose completion queue does not interrupt. */
+void nvme_create_polled_queue(struct nvme *n, unsigned int sq_size,
+			      unsigned int cq_size);
+/* Create a submission queue that uses the completion queue of @with, too. */
+void nvme_create_sharing_queue(struct nvme *n, unsigned int sq_size,
+			       struct nvme_queue *with);
+/* Delete the last queue. A completion queue is deleted with the queue that it belongs to. */
 void nvme_delete_queue(struct nvme *n);
 
 /* Write a command into the queue; the device learns of it by nvme_ring(). */
 struct nvme_req *nvme_submit(struct nvme_queue *q, struct nvme_sqe sqe);
 void nvme_ring(struct nvme *n, struct nvme_queue *q);
 void nvme_ring_all(struct nvme *n);
-/* Return how many completions were not consumed yet. */
+/* Return how many completions were not consumed yet, with those of queues that share. */
 unsigned int nvme_completed(struct nvme_queue *q);
 /* Wait until there are @count completions, without consuming them. */
 void nvme_await(struct nvme_queue *q, unsigned int count);
-/* Consume completions; return how many. */
+/* Consume completions, also of queues that share the completion queue; return how many. */
 unsigned int nvme_reap(struct nvme *n, struct nvme_queue *q);
 /* Wait for completions of I/O on any queue, and consume them. */
 void nvme_reap_any(struct nvme *n);
@@ -197,5 +230,8 @@ int nvme_admin(struct nvme *n, struct nvme_sqe sqe, void *data, size_t len,
 	       __u32 *result);
 int nvme_set_feature(struct nvme *n, int feature, __u32 value);
 __u32 nvme_get_feature(struct nvme *n, int feature, __u32 select);
+int nvme_get_log(struct nvme *n, enum nvme_log log, void *data, size_t len);
+/* Submit an Asynchronous Event Request. */
+struct nvme_req *nvme_request_event(struct nvme *n);
 
 #endif /* NVMEVF_TEST_NVME_H */
