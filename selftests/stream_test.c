@@ -492,9 +492,6 @@ TEST_F(stream, precopy)
 	io_check(n);
 }
 
-/* An allocated namespace that the administrator of the test bed has attached to no VF. */
-#define SPARE_NSID	2
-
 static struct nvmevf_namespace *namespaces(struct stream *s)
 {
 	return (void *)s->data + PAYLOAD_AT;

@@ -19,6 +19,9 @@ struct pf {
 	unsigned char	vfs[4096];	/* Secondary Controller List */
 };
 
+/* A private namespace that the administrator of the test bed has attached to no controller */
+#define SPARE_NSID	2
+
 /* Find the PF of a VF, without what pf_open() saves. */
 void pf_find(struct pf *pf, const char *vf_bdf);
 /* Return the VF's number, counted from 1 as the PF does. */
