@@ -11,9 +11,9 @@
 #include "kselftest_harness.h"
 #include "lib/guest.h"
 #include "lib/io.h"
-#include "lib/mutate.h"
 #include "lib/nvme.h"
 #include "lib/pf.h"
+#include "lib/state.h"
 #include "lib/stream.h"
 #include "lib/util.h"
 #include "lib/vf.h"
@@ -473,29 +473,17 @@ TEST_F(identity, own_identity_after_offline)
 	EXPECT_EQ(id, cntlid(n));
 }
 
-/*
- * Return the Identify Controller data in the state of the device model. *@state is set to
- * the state.
- */
-static unsigned char *identity_of_state(struct stream *s, struct nvme *n, unsigned char *id,
-					unsigned char **state)
+/* Return the Identify Controller data in the state of the device model. */
+static unsigned char *identity_of_state(struct stream *s)
 {
-	unsigned char *found;
+	struct state_ctrl *ctrl = state_entry(state_of(s), SECTION_CTRL, 0);
 
-	*state = memmem(s->data, s->len, "QNVMELM", 8);
-	found = *state ? memmem(*state, s->data + s->len - *state, id, PAGE) : NULL;
-	if (!found)
-		die("the state has no Identify Controller data");
-	return found;
+	return ctrl->id;
 }
 
-static void fix_checksums(struct stream *s, unsigned char *state)
+static void fix_checksums(struct stream *s)
 {
-	__u32 *words = (__u32 *)state;	/* magic (2 words), version, size, CRC */
-
-	words[4] = 0;
-	words[4] = crc32c(state, words[3]);
-	mutate_fix_checksum(s);
+	state_fix_checksums(s, state_of(s), state_of(s)->size);
 }
 
 /*
@@ -505,7 +493,7 @@ static void fix_checksums(struct stream *s, unsigned char *state)
 TEST_F(identity, foreign_states_presented_or_refused)
 {
 	struct nvme *n = &self->n;
-	unsigned char id[PAGE], is[PAGE], *at, *state;
+	unsigned char id[PAGE], is[PAGE], *at;
 	unsigned int i;
 	struct stream s;
 	struct {
@@ -534,13 +522,12 @@ TEST_F(identity, foreign_states_presented_or_refused)
 	for (i = 0; i < ARRAY_SIZE(changes); i++) {
 		struct vf *from = n->vf, *to = other_vf(n, self->vf);
 
-		identify(n, CNS_CTRL, id);
 		guest_suspend(n);
 		guest_save(n, &s);
-		at = identity_of_state(&s, n, id, &state);
+		at = identity_of_state(&s);
 		memcpy(at + changes[i].offset, changes[i].data, changes[i].size);
 		memcpy(id, at, PAGE);
-		fix_checksums(&s, state);
+		fix_checksums(&s);
 
 		if (!changes[i].taken) {
 			EXPECT_EQ(-EINVAL, try_load(to, &s))
@@ -572,7 +559,7 @@ TEST_F(identity, foreign_states_presented_or_refused)
 TEST_F(identity, id_of_an_idle_vf)
 {
 	struct nvme *n = &self->n, other;
-	unsigned char id[PAGE], *at, *state;
+	unsigned char *at;
 	unsigned int taken;
 	struct stream s;
 
@@ -583,13 +570,12 @@ TEST_F(identity, id_of_an_idle_vf)
 	vf_reset(&self->vf[1]);
 
 	start(n);
-	identify(n, CNS_CTRL, id);
 	guest_suspend(n);
 	guest_save(n, &s);
-	at = identity_of_state(&s, n, id, &state);
+	at = identity_of_state(&s);
 	at[ID_CNTLID] = taken;
 	at[ID_CNTLID + 1] = taken >> 8;
-	fix_checksums(&s, state);
+	fix_checksums(&s);
 	guest_load(n, n->vf, &s);
 	free(s.data);
 	EXPECT_EQ(taken, cntlid(n));
