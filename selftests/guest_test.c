@@ -11,6 +11,7 @@
 #include "lib/guest.h"
 #include "lib/io.h"
 #include "lib/nvme.h"
+#include "lib/pf.h"
 #include "lib/stream.h"
 #include "lib/trace.h"
 #include "lib/util.h"
@@ -18,6 +19,8 @@
 
 /* Time limit in seconds for a transition, or for a whole migration. */
 #define BOUND	15
+
+#define NAMESPACE_EVENTS	0x100	/* in Async Event Configuration */
 
 FIXTURE(guest)
 {
@@ -40,6 +43,8 @@ FIXTURE_TEARDOWN(guest)
 {
 	fault_clear_all(self->vf[0].bdf);
 	fault_clear_all(self->vf[1].bdf);
+	fault_no_jitter(self->vf[0].bdf);
+	fault_no_jitter(self->vf[1].bdf);
 	vf_close(&self->vf[0]);
 	vf_close(&self->vf[1]);
 	trace_close();
@@ -342,6 +347,71 @@ TEST_F(guest, completion_queues_full)
 	io_wait(n);
 	io_check(n);
 	EXPECT_GT(1000 * BOUND, longest);
+}
+
+/* Check that the guest's memory has not changed since guest_freeze(), nor does in a second. */
+static void stay_frozen(struct nvme *n, const char *when)
+{
+	sleep(1);
+	guest_check_frozen(n, when);
+}
+
+/*
+ * From SUSPEND to RESUME the guest's memory does not change: not by commands that were under
+ * way, nor when the guest makes room in its completion queues, rings doorbells, or an event
+ * occurs.
+ */
+TEST_F(guest, memory_frozen)
+{
+	struct nvme *n = &self->n;
+	unsigned char log[PAGE];
+	struct nvme_req *event;
+	struct nvme_queue *q;
+	unsigned int turn;
+	struct stream s;
+	struct vf *from;
+	struct pf pf;
+
+	pf_open(&pf, n->vf->bdf);
+	ASSERT_EQ(0, nvme_set_feature(n, NVME_FEAT_ASYNC_CONFIG, NAMESPACE_EVENTS));
+	event = nvme_request_event(n);
+	/* The VF carries out commands some milliseconds after their doorbells. */
+	fault_jitter(self->vf[0].bdf, 1);
+	fault_jitter(self->vf[1].bdf, 2);
+	for (turn = 0; turn < 3; turn++) {
+		from = n->vf;
+		if (turn == 1)
+			guest_precopy(n, &s);
+		for (q = n->queue->next; q; q = q->next)
+			io_submit(n, q, 15);
+		nvme_ring_all(n);
+		guest_suspend(n);
+		for (q = n->queue; q; q = q->next)
+			nvme_reap(n, q);
+		for (q = n->queue->next; q; q = q->next)
+			io_submit(n, q, 2);
+		nvme_ring_all(n);
+		guest_freeze(n);
+		pf_set_attached(&pf, n->vf->bdf, SPARE_NSID, true);
+		pf_set_attached(&pf, n->vf->bdf, SPARE_NSID, false);
+		stay_frozen(n, "in the second after SUSPEND");
+		guest_stop_copy(n, &s);
+		stay_frozen(n, "in the second after STOP_COPY");
+		guest_read_state(n, &s);
+		stay_frozen(n, "in the second after it was saved");
+		if (turn == 1) {
+			guest_roll_back(n);
+		} else {
+			guest_load(n, other_vf(n, self->vf), &s);
+			vf_reset(from);
+		}
+		free(s.data);
+		EXPECT_EQ(0, nvme_finish(n, event, NULL));
+		EXPECT_EQ(0, nvme_get_log(n, NVME_LOG_CHANGED_NAMESPACES, log, sizeof(log)));
+		event = nvme_request_event(n);
+		io_wait(n);
+		io_check(n);
+	}
 }
 
 TEST_HARNESS_MAIN
