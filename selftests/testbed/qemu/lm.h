@@ -11,9 +11,12 @@
 
 #include "block/aio.h"
 #include "block/nvme.h"
+#include "system/dma-watch.h"
 
-/* The opcodes, and the codes of the verbs of Migration Send and Receive */
+/* The opcodes, and the codes of the verbs of the standard's commands */
 enum NvmeLmOpcode {
+    NVME_ADM_CMD_TRACK_SEND     = 0x3d,
+    NVME_ADM_CMD_TRACK_RECV     = 0x3e,
     NVME_ADM_CMD_MIGRATION_SEND = 0x41,
     NVME_ADM_CMD_MIGRATION_RECV = 0x42,
 #define COMMAND(name, opcode) NVME_ADM_CMD_LM_##name = opcode,
@@ -49,6 +52,32 @@ typedef enum NvmeLmPhase {
     NVME_LM_FAILED,         /* does nothing until it is reset */
 } NvmeLmPhase;
 
+/* Granules of memory, see lm-track.c.inc */
+typedef struct NvmeLmGranules {
+    uint64_t first;
+    uint64_t last;
+} NvmeLmGranules;
+
+/* What a VF has written: the log of Track Receive, see lm-track.c.inc */
+typedef struct NvmeLmTrack {
+    GTree          *log;        /* NULL: the VF is not tracked */
+    NvmeLmGranules *ranges;
+    uint32_t       nr;          /* of ranges */
+    unsigned       shift;       /* of an address to its granule */
+    uint64_t       bits;        /* that the log may have */
+} NvmeLmTrack;
+
+/* The same as tests know it, see lm-truth.c.inc */
+typedef struct NvmeLmTruth {
+    DMAWatch   watch;
+    GHashTable *pages;          /* written since they were read, or NULL */
+    GHashTable *unreported;     /* written since they were reported */
+    uint64_t   written;
+    uint64_t   dirtied;
+    uint64_t   reported;
+    uint64_t   missed;
+} NvmeLmTruth;
+
 typedef struct NvmeLm {
     NvmeLmPhase phase;
     QEMUBH      *bh;        /* of a VF: completes a SUSPEND */
@@ -71,6 +100,9 @@ typedef struct NvmeLm {
     unsigned    seq_parts;
     uint64_t    seq_declared;   /* by the header; 0: not received */
 
+    NvmeLmTrack track;      /* of a VF */
+    NvmeLmTruth truth;
+
     /* of a VF: its identity, and what became of it. See lm-id.c.inc. */
     NvmeIdCtrl  own;        /* id_ctrl has what the VF presents */
     uint32_t    ioqpairs;   /* that the VF presents; 0: what it has */
@@ -87,9 +119,13 @@ typedef struct NvmeLm {
 } NvmeLm;
 
 struct NvmeCtrl;
+struct NvmeRequest;
 struct NvmeCtrl *nvme_lm_next_ctrl(struct NvmeCtrl *n, int *cntlid);
 struct NvmeCtrl *nvme_lm_find_ctrl(struct NvmeCtrl *n, uint16_t cntlid);
 void nvme_lm_set_write_cache(struct NvmeCtrl *n, bool on);
+void nvme_lm_track_mark(struct NvmeCtrl *n, hwaddr addr, hwaddr len);
+void nvme_lm_track_req(struct NvmeCtrl *n, struct NvmeRequest *req);
+void nvme_lm_track_store(struct NvmeCtrl *n, hwaddr addr, uint32_t value);
 
 /* Whether the controller is a VF that can migrate */
 static inline bool nvme_lm_is_vf(const NvmeLm *lm)
