@@ -2,11 +2,13 @@
 /*
  * queues: run I/O on a VF, and tell what a driver knows of the VF's queues
  *
- * This is no test: testbed/node/nvme-cli uses this program as the guest of a VF, while
- * other programs control the PF. It opens the first two VFs of $NVMEVF_DRIVER, reads one
- * request from each line of stdin, and answers with lines of which the last is "done":
+ * This is no test: nvme-cli and track of testbed/node use this program as the guest of a
+ * VF, while other programs control the PF. It opens the first two VFs of $NVMEVF_DRIVER,
+ * reads one request from each line of stdin, and answers with lines of which the last is
+ * "done":
  *
  *   start          enable the VF and create four I/O queues of different sizes
+ *   shadow         the same, with doorbells in memory
  *   run            run I/O until the next request; done when each queue has been used up
  *                  to its end
  *   wrap           run I/O until the next completion goes to the begin of each queue
@@ -17,7 +19,7 @@
  *   disable N      disable VF number N (CC.EN)
  *   reset N        reset VF number N
  *   admin OP A B   send an admin command with CDW10 A and CDW11 B; print its status
- *   identify       print OACS and the controller ID
+ *   identify       print OACS, the controller ID, and the bits of all fields for tracking
  */
 #include <poll.h>
 #include <time.h>
@@ -35,11 +37,18 @@ static const struct {
 static struct nvme guest, empty;
 static struct vf vfs[2];
 
-static void start(void)
+static void start(bool shadow)
 {
 	unsigned int i;
 
 	nvme_start(&guest, 1, sizes[0].sq, sizes[0].cq);
+	if (shadow) {
+		/* They are only for queues that are created later. */
+		nvme_delete_queue(&guest);
+		if (!nvme_shadow_doorbells(&guest))
+			die("the controller has no Doorbell Buffer Config");
+		nvme_create_queue(&guest, sizes[0].sq, sizes[0].cq);
+	}
 	for (i = 1; i < ARRAY_SIZE(sizes); i++)
 		nvme_create_queue(&guest, sizes[i].sq, sizes[i].cq);
 }
@@ -123,6 +132,7 @@ static void tell(void)
 
 static void identify(void)
 {
+	unsigned int i, tracking = 0;
 	unsigned char id[PAGE];
 	int status;
 
@@ -132,7 +142,11 @@ static void identify(void)
 	}, id, sizeof(id), NULL);
 	if (status)
 		die("Identify Controller: status %#x", status);
-	printf("oacs=%u cntlid=%u\n", id[256] | id[257] << 8, id[78] | id[79] << 8);
+	/* CMMRTD to TRATTR */
+	for (i = 570; i <= 576; i++)
+		tracking |= id[i];
+	printf("oacs=%u cntlid=%u tracking=%u\n", id[256] | id[257] << 8,
+	       id[78] | id[79] << 8, tracking);
 }
 
 static void admin(unsigned int opcode, unsigned int cdw10, unsigned int cdw11)
@@ -157,7 +171,9 @@ static void answer(const char *request)
 		return;
 	}
 	if (!strcmp(request, "start\n")) {
-		start();
+		start(false);
+	} else if (!strcmp(request, "shadow\n")) {
+		start(true);
 	} else if (!strcmp(request, "wrap\n")) {
 		wrap();
 	} else if (!strcmp(request, "check\n")) {
