@@ -19,6 +19,7 @@
 #include "lib/trace.h"
 
 #define DRIVER		"nvme-vfio-pci"
+#define TRACKING	"only Track Send and Track Receive show it"
 
 struct device device = { .max_pages = CHUNK_PAGES };
 struct nvme n;
@@ -156,6 +157,26 @@ static struct requirement {
 	{ 72, STANDARD, "Get at another offset returns the same state", NULL, "R16 shows it" },
 	{ 73, STANDARD, "Sanitize fails while a VF is suspended", NULL,
 	  "it would erase the medium if it did not fail" },
+	{ 74, STANDARD, "a VF fails Track Send and Track Receive", NULL, TRACKING },
+	{ 75, STANDARD, "the log of writes has those of all kinds", NULL, TRACKING },
+	{ 76, STANDARD, "the log lacks no memory that was written", NULL, TRACKING },
+	{ 77, STANDARD, "a write enters the log after its data, and before its completion", NULL,
+	  TRACKING },
+	{ 78, STANDARD, "memory that is left out is reported later", NULL, TRACKING },
+	{ 79, STANDARD, "the log is complete when the VF is suspended", NULL, TRACKING },
+	{ 80, STANDARD, "an entry stays in the log until it was returned", NULL, TRACKING },
+	{ 81, STANDARD, "the log outlasts resets and suspensions of the VF", NULL, TRACKING },
+	{ 82, STANDARD, "tracking ends with a reset of the PF", NULL, TRACKING },
+	{ 83, STANDARD, "a Track command that fails changes nothing", NULL, TRACKING },
+	{ 84, STANDARD, "Track Receive is executed whatever the VF does", NULL, TRACKING },
+	{ 85, STANDARD, "a Start begins with an empty log", NULL, TRACKING },
+	{ 86, STANDARD, "ranges may overlap", NULL, TRACKING },
+	{ 87, STANDARD, "a Start checks its ranges", NULL, TRACKING },
+	{ 88, STANDARD, "a Start that finds too little memory tells what is possible", NULL,
+	  TRACKING },
+	{ 89, STANDARD, "Track commands name a VF that is tracked, or not", NULL, TRACKING },
+	{ 90, STANDARD, "a Track Receive without room fails", NULL, TRACKING },
+	{ 91, STANDARD, "granularity and bounds of what is reported", NULL, TRACKING },
 };
 
 static unsigned int patience;
