@@ -33,6 +33,9 @@
 #define GET_STATE	0	/* of Migration Receive */
 #define SUSPEND_NOW	(1U << 16)	/* STYPE of Suspend */
 #define NOT_SUSPENDED	0x13a
+#define TRACK_SEND	0x3d
+#define TRACK_MEMORY	1		/* its selector */
+#define TRACK_RECEIVE	0x3e
 #define PAGE		4096
 #define ROOM		(8 << 20)	/* more than one command carries */
 #define MOST_COMMANDS	16	/* of all VFs of a PF */
@@ -186,8 +189,8 @@ static bool is_cns_allowed(unsigned int cns)
 }
 
 /*
- * No opcode but Identify, the five, and Migration Send and Receive reaches the PF, whatever
- * data it has.
+ * No opcode but Identify, the five, and Migration and Track Send and Receive reaches the PF,
+ * whatever data it has.
  */
 TEST_F(hook, each_opcode)
 {
@@ -202,6 +205,13 @@ TEST_F(hook, each_opcode)
 			if (opcode == IDENTIFY || opcode == COMMAND_LOAD) {
 				/* CNS 00h, and no bytes that count */
 				expected = -EINVAL;
+			} else if (opcode == TRACK_SEND) {
+				/* SEL 0, Log User Data Changes */
+				expected = -EINVAL;
+			} else if (opcode == TRACK_RECEIVE) {
+				/* The PF has no HMLMS, or does not track. */
+				sent = self->standard && lengths[i] == PAGE;
+				expected = self->standard && !sent ? -EINVAL : -EOPNOTSUPP;
 			} else if (is_without_data(opcode)) {
 				sent = !lengths[i];
 				expected = sent ? 0 : -EINVAL;
@@ -435,6 +445,65 @@ TEST_F(hook, standard_refused)
 	ASSERT_EQ(0, do_call(self->fd, &limit));
 	EXPECT_EQ(-EMSGSIZE, submit(self, SEND, SET_STATE, 0, limit.value + 4));
 	EXPECT_EQ(-EMSGSIZE, submit(self, RECEIVE, GET_STATE, 0, limit.value + 4));
+	EXPECT_EQ(0, sent_read(NULL, 0));
+}
+
+/*
+ * Track Send has no length, so the data must have as many descriptors as it says. The hook
+ * lets the caller decide TACT, and no other field of Track Send and Track Receive.
+ */
+TEST_F(hook, standard_tracking)
+{
+	static const struct {
+		__u32		count;
+		unsigned int	len;
+		bool		sent;
+	} rows[] = {
+		{ 0, 8, true }, { 0, 20, true }, { 1, 20, true }, { 340, 4088, true },
+		{ 0, 7 }, { 1, 8 }, { 1, 19 }, { 2, 31 }, { 341, 4088 }, { 0x5a5a5a5a, PAGE },
+		{ 0x15555556, 16 }, { ~0U, PAGE },	/* times 12, in 32 bits: 8 and -12 */
+	};
+	const __u32 cntlid = pf_vf_cntlid(vf_bdf(1));
+	const __u32 send[6] = { 1 << 16 | TRACK_MEMORY, cntlid };
+	const __u32 receive[6] = { 0, cntlid, PAGE / 4 - 1 };
+	struct nvme_vf_test call;
+	unsigned int i, sel;
+
+	if (!self->standard)
+		SKIP(return, "the PF has no HMLMS");
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		memcpy(self->data + 4, &rows[i].count, 4);
+		call = make_command(vf_bdf(1), TRACK_SEND, self->data, rows[i].len);
+		memset(&call.cmd[1], 0xff, sizeof(call.cmd) - 1);
+		set_dword(&call, 10, 0xffffff00 | TRACK_MEMORY);
+		sent_clear();
+		/* The controller refuses the version of the data, or does not track. */
+		EXPECT_GT(0, do_call(self->fd, &call));
+		if (rows[i].sent)
+			expect_sent_standard(_metadata, send);
+		else
+			EXPECT_EQ(0, sent_read(NULL, 0));
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("row %u", i);
+	}
+
+	call = make_command(vf_bdf(1), TRACK_RECEIVE, self->data, PAGE);
+	memset(&call.cmd[1], 0xff, sizeof(call.cmd) - 1);
+	set_dword(&call, 10, 0xffffff00);
+	sent_clear();
+	EXPECT_GT(0, do_call(self->fd, &call));
+	expect_sent_standard(_metadata, receive);
+
+	sent_clear();
+	memset(self->data, 0, PAGE);
+	for (sel = 0; sel <= 0xff; sel++) {
+		if (sel != TRACK_MEMORY)
+			EXPECT_EQ(-EINVAL, submit(self, TRACK_SEND, sel, 0, PAGE));
+		if (sel)
+			EXPECT_EQ(-EINVAL, submit(self, TRACK_RECEIVE, sel, 0, PAGE));
+	}
+	EXPECT_EQ(-EINVAL, submit(self, TRACK_SEND, TRACK_MEMORY, 0, 0));
+	EXPECT_EQ(-EINVAL, submit(self, TRACK_RECEIVE, 0, 0, PAGE + 2));
 	EXPECT_EQ(0, sent_read(NULL, 0));
 }
 

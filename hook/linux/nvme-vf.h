@@ -62,16 +62,40 @@ static_assert(sizeof(struct nvme_secondary_ctrl_list) == NVME_IDENTIFY_DATA_SIZE
 
 /* Live migration commands of NVMe Base 2.1, and their selectors */
 enum nvme_vf_migration_opcode {
+	nvme_vf_track_send	= 0x3d,
+	nvme_vf_track_recv	= 0x3e,
 	nvme_vf_migration_send	= 0x41,
 	nvme_vf_migration_recv	= 0x42,
 };
 
 enum {
+	NVME_VF_TRACK_MEMORY	= 0x1,
+	NVME_VF_TRACKED_MEMORY	= 0x0,
 	NVME_VF_SEND_SUSPEND	= 0x0,
 	NVME_VF_SEND_RESUME	= 0x1,
 	NVME_VF_SEND_SET_STATE	= 0x2,
 	NVME_VF_RECV_GET_STATE	= 0x0,
 };
+
+/**
+ * struct nvme_vf_track - data of Track Send, Track Memory Changes, without descriptors
+ * @version: version of the data structure, 0
+ * @rsvd1: reserved
+ * @granularity: binary logarithm of the units of 4 KiB in which changes are tracked
+ * @count: number of descriptors that follow, 12 bytes each
+ *
+ * The command has no length: the controller reads as many descriptors as @count says.
+ */
+struct nvme_vf_track {
+	__u8	version;
+	__u8	rsvd1[2];
+	__u8	granularity;
+	__le32	count;
+};
+
+#define NVME_VF_TRACK_DESC_SIZE	12
+
+static_assert(sizeof(struct nvme_vf_track) == 8);
 
 /* Identify: Supported Controller State Formats */
 #define NVME_VF_CNS_STATE_FORMATS	0x20
@@ -101,22 +125,26 @@ struct nvme_vf_result {
  *	* 15h, Secondary Controller List: CNTID
  *	* 20h, Supported Controller State Formats: none
  *
- *	These describe the PF and its subsystem, and change nothing. Migration Send and
- *	Migration Receive are let through for these selectors:
+ *	These describe the PF and its subsystem, and change nothing. Migration Send,
+ *	Migration Receive, Track Send and Track Receive are let through for these
+ *	selectors:
  *	* Suspend: STYPE (notification or suspend)
  *	* Resume: none
  *	* Set Controller State: SEQIND, CSVI, CSUUIDI, offset
  *	* Get Controller State: CSVI, CSUUIDI, offset
+ *	* Track Memory Changes: TACT (start or stop)
+ *	* Tracked Memory Changes: none
  *
  *	The function writes the controller ID of the VF, which it finds in the Secondary
- *	Controller List of the PF, and the number of dwords, which is @len. CNS 20h,
- *	Migration Send and Migration Receive need HMLMS (OACS bit 11) of the PF.
+ *	Controller List of the PF, and the number of dwords, which is @len. CNS 20h and
+ *	these commands need HMLMS (OACS bit 11) of the PF.
  *	linux/nvme-vf-lm.h has more commands.
  * @buf: data to send, or memory for the data to receive; NULL for a command
  *	without data. Page aligned memory is not copied. vmalloc() memory is
  *	allowed.
  * @len: bytes in @buf, at most what nvme_vf_max_transfer() returns; Identify: 4096;
- *	Set and Get Controller State: a multiple of 4
+ *	Set and Get Controller State, Tracked Memory Changes: a multiple of 4; Track
+ *	Memory Changes, start or stop: struct nvme_vf_track and all its descriptors
  * @result: dwords and status of the completion, written in any case; may be NULL
  *
  * Context: Process context. Sleeps until the command ends, for up to twice the
