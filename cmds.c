@@ -249,6 +249,22 @@ int nvmevf_cmds_max_transfer(struct nvmevf_ctrl *ctrl, u32 *bytes)
 	return nvme_vf_max_transfer(ctrl->vf, bytes);
 }
 
+/**
+ * nvmevf_cmds_epoch() - Return a number that changes with each reset of the PF
+ * @ctrl: the VF's controller
+ * @epoch: receives the number
+ *
+ * Context: Process context, may sleep, sends no command.
+ *
+ * Return: 0 or a negative errno of nvme_vf_epoch().
+ */
+int nvmevf_cmds_epoch(struct nvmevf_ctrl *ctrl, u64 *epoch)
+{
+	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_epoch, ctrl, epoch);
+
+	return nvme_vf_epoch(ctrl->vf, epoch);
+}
+
 #if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)
 #include "tests/cmds_kunit.c"
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The live migration commands of NVMe Base 2.1: Migration Send and Migration Receive.
- * nvme.txt says what a controller must have, and which choices are made here.
+ * cmds_track.c has Track Send and Track Receive. nvme.txt says what a controller must
+ * have, and which choices are made here.
  *
  * A controller state begins with a header that tells its size. It is transferred in
  * chunks, each of which has an offset, so it may be larger than one command can carry.
@@ -387,6 +388,10 @@ const struct nvmevf_cmd_set nvmevf_cmds_std = {
 	.save = nvmevf_std_save,
 	.load = nvmevf_std_load,
 	.max_size = nvmevf_std_max_size,
+	.track_limits = nvmevf_track_limits,
+	.track_start = nvmevf_track_start,
+	.track_read = nvmevf_track_read,
+	.track_stop = nvmevf_track_stop,
 };
 
 #if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)

@@ -539,6 +539,8 @@ static int nvmevf_ctrl_choose_set(struct nvmevf_ctrl *ctrl, const char **missing
 					    &secondary : NULL, missing);
 		if (!ret)
 			ctrl->set = set;
+		if (!ret && set->track_limits)
+			set->track_limits(ctrl, id, &ctrl->track);
 		if (ret != -EOPNOTSUPP)
 			break;
 	}
@@ -554,7 +556,8 @@ out_free:
  * @vf: the PCI function, which need not be a VF
  *
  * A function that cannot migrate can still be assigned, so the reason why not is
- * one line in the log and no error. @ctrl->set is NULL then.
+ * one line in the log and no error. @ctrl->set is NULL then. @ctrl->track.runs is 0 if
+ * what the VF writes cannot be tracked.
  *
  * Context: Process context, sleeps until its commands have ended.
  */
@@ -584,6 +587,15 @@ void nvmevf_ctrl_init(struct nvmevf_ctrl *ctrl, struct pci_dev *vf)
 	else if (ret)
 		pci_info(vf, "migration off: controller cannot be asked (%pe)\n",
 			 ERR_PTR(ret));
+
+	/*
+	 * Without this option, VFIO fails each report, and with it the migration of a user
+	 * who relies on the log.
+	 */
+	if (ctrl->track.runs && !IS_ENABLED(CONFIG_IOMMUFD_DRIVER)) {
+		ctrl->track.runs = 0;
+		pci_info(vf, "dirty page tracking off: kernel has no CONFIG_IOMMUFD_DRIVER\n");
+	}
 }
 
 #if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)

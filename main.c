@@ -19,6 +19,7 @@
 
 #include "cmds.h"
 #include "ctrl.h"
+#include "dirty.h"
 #include "image.h"
 #include "load.h"
 #include "save.h"
@@ -58,6 +59,8 @@ struct nvmevf_device {
 	struct nvmevf_stream *resuming;
 	/* What SAVE_DATA read, which disabled the VF until LOAD_DATA; or NULL */
 	struct nvmevf_image *saved;
+	/* What the VF wrote, see log_ops */
+	struct nvmevf_dirty dirty;
 	/* Epoch of the PF when the VF was suspended */
 	u64 epoch;
 
@@ -150,6 +153,8 @@ static void nvmevf_end_migration(struct nvmevf_device *nvmevf,
 		nvmevf_close_resuming(nvmevf);
 	nvmevf_drop_saved(nvmevf);
 	nvmevf_set_mig_state(nvmevf, mig_state);
+	if (mig_state == VFIO_DEVICE_STATE_ERROR)
+		nvmevf_dirty_lose(&nvmevf->dirty, "state of the VF is unknown");
 }
 
 /* Apply a reset that has ended. */
@@ -169,6 +174,8 @@ static void nvmevf_apply_reset(struct nvmevf_device *nvmevf)
 		nvmevf->mig_state);
 	nvmevf_end_migration(nvmevf, stuck ? VFIO_DEVICE_STATE_ERROR :
 					     VFIO_DEVICE_STATE_RUNNING);
+	nvmevf_dirty_resuming(&nvmevf->dirty);
+	nvmevf_dirty_running(&nvmevf->dirty);
 }
 
 /* Lock the migration state, and apply a reset that has ended. */
@@ -280,7 +287,10 @@ static int nvmevf_resume(struct nvmevf_device *nvmevf)
 		nvmevf_drop_saved(nvmevf);
 	}
 
+	nvmevf_dirty_resuming(&nvmevf->dirty);
 	ret = ctrl->set->resume(ctrl);
+	if (!ret)
+		nvmevf_dirty_running(&nvmevf->dirty);
 	/* -EPROTO tells that the VF is not suspended, for example after a reset. */
 	if (ret == -EPROTO || !nvmevf_was_refused(ret) || nvmevf_was_reset(nvmevf))
 		return ret;
@@ -296,6 +306,8 @@ static int nvmevf_resume(struct nvmevf_device *nvmevf)
 		nvmevf_ctrl_err(ctrl,
 				"VF may run: SUSPEND after a failed RESUME failed (%pe), reset the VF\n",
 				ERR_PTR(error));
+	if (error && nvmevf_dirty_armed(&nvmevf->dirty))
+		nvmevf_dirty_lose(&nvmevf->dirty, "VF may run, and is not tracked");
 	return ret;
 }
 
@@ -380,6 +392,7 @@ static int nvmevf_reset_queues(struct nvmevf_device *nvmevf)
 		return ret;
 	}
 
+	nvmevf_dirty_resuming(&nvmevf->dirty);
 	spin_lock(&nvmevf->reset_lock);
 	stuck = nvmevf->stuck;
 	nvmevf->reset = false;
@@ -639,6 +652,79 @@ static const struct vfio_migration_ops nvmevf_migration_ops = {
 	.migration_get_data_size = nvmevf_get_data_size,
 };
 
+/* The log may be started in each state but ERROR, in which the VF may run or not. */
+static int nvmevf_log_start(struct vfio_device *core_vdev,
+			    struct rb_root_cached *ranges, u32 nnodes, u64 *page_size)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+	bool suspended;
+	int ret;
+
+	ret = nvmevf_mig_lock_killable(nvmevf);
+	if (ret)
+		return ret;
+
+	suspended = !nvmevf_is_running(nvmevf->mig_state);
+	ret = nvmevf_check_epoch(nvmevf);
+	if (nvmevf->mig_state == VFIO_DEVICE_STATE_ERROR)
+		ret = -EIO;
+	if (!ret)
+		ret = nvmevf_dirty_start(&nvmevf->dirty, ranges, nnodes, page_size,
+					 suspended);
+	nvmevf_mig_unlock(nvmevf);
+	return ret;
+}
+
+static int nvmevf_log_stop(struct vfio_device *core_vdev)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+	int ret;
+
+	ret = nvmevf_mig_lock_killable(nvmevf);
+	if (ret)
+		return ret;
+
+	nvmevf_dirty_stop(&nvmevf->dirty);
+	nvmevf_mig_unlock(nvmevf);
+	return 0;
+}
+
+/* The bitmap is memory of the user, who may have it stall, so no lock is held then. */
+static int nvmevf_log_read_and_clear(struct vfio_device *core_vdev, unsigned long iova,
+				     unsigned long length, struct iova_bitmap *bitmap)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+	struct nvmevf_dirty_report report;
+	int ret;
+
+	ret = nvmevf_mig_lock_killable(nvmevf);
+	if (ret)
+		return ret;
+
+	report.suspended = !nvmevf_is_running(nvmevf->mig_state);
+	ret = nvmevf_dirty_collect(&nvmevf->dirty, iova, length, &report);
+	while (!ret) {
+		ret = nvmevf_dirty_take(&nvmevf->dirty, &report);
+		if (ret <= 0)
+			break;
+		nvmevf_mig_unlock(nvmevf);
+
+		nvmevf_dirty_tell(&report, bitmap);
+
+		ret = nvmevf_mig_lock_killable(nvmevf);
+		if (ret)
+			return ret;
+	}
+	nvmevf_mig_unlock(nvmevf);
+	return ret;
+}
+
+static const struct vfio_log_ops nvmevf_log_ops = {
+	.log_start = nvmevf_log_start,
+	.log_stop = nvmevf_log_stop,
+	.log_read_and_clear = nvmevf_log_read_and_clear,
+};
+
 static int nvmevf_init_dev(struct vfio_device *core_vdev)
 {
 	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
@@ -653,6 +739,7 @@ static int nvmevf_init_dev(struct vfio_device *core_vdev)
 	mutex_init(&nvmevf->state_mutex);
 	spin_lock_init(&nvmevf->reset_lock);
 
+	nvmevf->dirty.ctrl = &nvmevf->ctrl;
 	nvmevf_ctrl_init(&nvmevf->ctrl, nvmevf->core_device.pdev);
 	if (nvmevf->ctrl.set) {
 		core_vdev->mig_ops = &nvmevf_migration_ops;
@@ -660,6 +747,8 @@ static int nvmevf_init_dev(struct vfio_device *core_vdev)
 					     VFIO_MIGRATION_P2P |
 					     VFIO_MIGRATION_PRE_COPY;
 	}
+	if (nvmevf->ctrl.track.runs)
+		core_vdev->log_ops = &nvmevf_log_ops;
 	return 0;
 }
 
@@ -691,9 +780,15 @@ static void nvmevf_close_device(struct vfio_device *core_vdev)
 
 	nvmevf_mig_lock(nvmevf);
 	nvmevf_end_migration(nvmevf, VFIO_DEVICE_STATE_RUNNING);
+	nvmevf_dirty_stop(&nvmevf->dirty);
 	nvmevf_mig_unlock(nvmevf);
 
 	vfio_pci_core_close_device(core_vdev);
+
+	/* The controller may not end the tracking of a VF before the VF runs again. */
+	nvmevf_mig_lock(nvmevf);
+	nvmevf_dirty_stop(&nvmevf->dirty);
+	nvmevf_mig_unlock(nvmevf);
 }
 
 static const struct vfio_device_ops nvmevf_ops = {
@@ -746,6 +841,7 @@ static int nvmevf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 static void nvmevf_remove(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *core_device = dev_get_drvdata(&pdev->dev);
+	struct nvmevf_device *nvmevf = nvmevf_from_pci(pdev);
 	int ret;
 
 	vfio_pci_core_unregister_device(core_device);
@@ -761,6 +857,10 @@ static void nvmevf_remove(struct pci_dev *pdev)
 			pci_err(pdev, "VF may stay suspended: reset failed (%pe)\n",
 				ERR_PTR(ret));
 	}
+
+	nvmevf_mig_lock(nvmevf);
+	nvmevf_dirty_stop(&nvmevf->dirty);
+	nvmevf_mig_unlock(nvmevf);
 
 	vfio_put_device(&core_device->vdev);
 }
@@ -823,5 +923,6 @@ static struct pci_driver nvmevf_driver = {
 module_pci_driver(nvmevf_driver);
 
 MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS("IOMMUFD");
 MODULE_AUTHOR("The nvme-vfio-pci developers");
 MODULE_DESCRIPTION("VFIO driver with live migration for NVMe virtual functions");

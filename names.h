@@ -15,18 +15,24 @@ enum nvmevf_verb {
 	NVMEVF_VERB_RESUME,
 	NVMEVF_VERB_SAVE,
 	NVMEVF_VERB_LOAD,
+	NVMEVF_VERB_TRACK_START,
+	NVMEVF_VERB_TRACK_READ,
+	NVMEVF_VERB_TRACK_STOP,
 	NVMEVF_VERB_COUNT,
 };
 
 static inline const char *nvmevf_verb_name(enum nvmevf_verb verb)
 {
 	static const char * const names[] = {
-		[NVMEVF_VERB_IDENTIFY]	= "identify",
-		[NVMEVF_VERB_SIZE]	= "size",
-		[NVMEVF_VERB_SUSPEND]	= "suspend",
-		[NVMEVF_VERB_RESUME]	= "resume",
-		[NVMEVF_VERB_SAVE]	= "save",
-		[NVMEVF_VERB_LOAD]	= "load",
+		[NVMEVF_VERB_IDENTIFY]	  = "identify",
+		[NVMEVF_VERB_SIZE]	  = "size",
+		[NVMEVF_VERB_SUSPEND]	  = "suspend",
+		[NVMEVF_VERB_RESUME]	  = "resume",
+		[NVMEVF_VERB_SAVE]	  = "save",
+		[NVMEVF_VERB_LOAD]	  = "load",
+		[NVMEVF_VERB_TRACK_START] = "track_start",
+		[NVMEVF_VERB_TRACK_READ]  = "track_read",
+		[NVMEVF_VERB_TRACK_STOP]  = "track_stop",
 	};
 
 	static_assert(ARRAY_SIZE(names) == NVMEVF_VERB_COUNT);

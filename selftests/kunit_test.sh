@@ -10,7 +10,7 @@ kunit=/sys/kernel/debug/kunit
 [ -d $kunit ] || { ktap_print_header; ktap_skip_all "the kernel has no KUnit"; exit "$KSFT_SKIP"; }
 
 failed=0
-for suite in nvme_vfio_pci_{cmds,vendor,std,ctrl,load,save}; do
+for suite in nvme_vfio_pci_{cmds,vendor,std,track,ctrl,dirty,load,save}; do
 	results=$(sed -n 's/^    //p' $kunit/$suite/results)
 	echo "TAP version 13"
 	if [ -n "$results" ]; then
