@@ -18,6 +18,7 @@
 #include "kselftest_harness.h"
 #include "lib/fault.h"
 #include "lib/guest.h"
+#include "lib/inject.h"
 #include "lib/io.h"
 #include "lib/nvme.h"
 #include "lib/stream.h"
@@ -25,7 +26,6 @@
 #include "lib/util.h"
 #include "lib/vf.h"
 
-#define FAULTS		"/sys/kernel/debug/"
 #define DRIVER		"/sys/bus/pci/drivers/nvme-vfio-pci"
 #define CGROUP		"/sys/fs/cgroup/nvmevf_test"
 
@@ -66,144 +66,6 @@ FIXTURE_TEARDOWN(memory)
 		fault_clear_all(vf_bdf(i));
 		vf_close(&self->vf[i]);
 	}
-}
-
-/*
- * Fault injection: the kernel counts allocations below functions of the driver, and the
- * N-th one fails.
- */
-
-static void put(const char *dir, const char *name, const char *text)
-{
-	char path[100];
-	int ret;
-
-	snprintf(path, sizeof(path), FAULTS "%s/%s", dir, name);
-	ret = sysfs_write(path, text);
-	if (ret)
-		die("%s: %s", path, strerror(-ret));
-}
-
-static void put_address(const char *dir, const char *name, unsigned long address)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%#lx", address);
-	put(dir, name, text);
-}
-
-/* Read the next function in /proc/kallsyms; return false after the last. */
-static bool next_function(FILE *f, unsigned long *address, char *line, int size)
-{
-	char type;
-
-	while (f && fgets(line, size, f))
-		if (sscanf(line, "%lx %c", address, &type) == 2 &&
-		    (type == 't' || type == 'T'))
-			return true;
-	return false;
-}
-
-/* Find the driver's code. */
-static void find_code(unsigned long *start, unsigned long *end)
-{
-	FILE *f = fopen("/proc/kallsyms", "r");
-	unsigned long address;
-	char line[300];
-
-	*start = ~0UL;
-	*end = 0;
-	while (next_function(f, &address, line, sizeof(line))) {
-		if (!strstr(line, "[nvme_vfio_pci]"))
-			continue;
-		if (address < *start)
-			*start = address;
-		/* The size of a function is not known. */
-		if (address + PAGE > *end)
-			*end = address + PAGE;
-	}
-	fclose(f);
-	if (*start >= *end)
-		die("cannot find the driver's code in /proc/kallsyms");
-}
-
-/* Find a function that the VFIO core exports. */
-static void find_function(const char *name, unsigned long *start, unsigned long *end)
-{
-	FILE *f = fopen("/proc/kallsyms", "r");
-	char line[300], *found;
-	unsigned long address;
-
-	*start = 0;
-	while (next_function(f, &address, line, sizeof(line))) {
-		found = strstr(line, name);
-		if (found && strchr("\t\n", found[strlen(name)]) && found[-1] == ' ')
-			*start = address;
-	}
-	*end = *start + PAGE;
-	rewind(f);
-	while (next_function(f, &address, line, sizeof(line)))
-		if (address > *start && address < *end)
-			*end = address;
-	fclose(f);
-	if (!*start)
-		die("cannot find %s in /proc/kallsyms", name);
-}
-
-/* Return false if the kernel has no fault injection. */
-static bool inject_open(void)
-{
-	static const char * const kinds[] = { "failslab", "fail_page_alloc" };
-	unsigned long start, end, core_start, core_end;
-	unsigned int i;
-
-	if (access(FAULTS "failslab/require-start", W_OK) ||
-	    access("/proc/self/fail-nth", W_OK))
-		return false;
-	find_code(&start, &end);
-	/* If memory is lacking there, the VFIO core warns of its own clean-up. */
-	find_function("vfio_pci_core_register_device", &core_start, &core_end);
-	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-		put_address(kinds[i], "require-start", start);
-		put_address(kinds[i], "require-end", end);
-		put_address(kinds[i], "reject-start", core_start);
-		put_address(kinds[i], "reject-end", core_end);
-		put(kinds[i], "ignore-gfp-wait", "N");
-		put(kinds[i], "verbose", "0");
-	}
-	put("fail_page_alloc", "ignore-gfp-highmem", "N");
-	put("fail_page_alloc", "min-order", "0");
-	/* Faults of copies from and to user space would count, too. */
-	if (!access(FAULTS "fail_usercopy", F_OK))
-		put("fail_usercopy", "require-end", "0");
-	return true;
-}
-
-/* Let the @n-th allocation of thread @id fail, 0: none. */
-static void fail_nth(const char *id, int n)
-{
-	char path[100], text[16];
-
-	snprintf(path, sizeof(path), "/proc/%s/fail-nth", id);
-	snprintf(text, sizeof(text), "%d", n);
-	if (sysfs_write(path, text) && !strcmp(id, "self"))
-		die("cannot write /proc/self/fail-nth");
-}
-
-/* Return how many allocations were left, 0: one has failed. */
-static int fail_left(const char *id)
-{
-	char path[100];
-	FILE *f;
-	int n = -1;
-
-	snprintf(path, sizeof(path), "/proc/%s/fail-nth", id);
-	f = fopen(path, "r");
-	if (f && fscanf(f, "%d", &n) != 1)
-		n = -1;
-	if (f)
-		fclose(f);
-	return n;
 }
 
 struct attempt {
@@ -270,10 +132,10 @@ static int fail_each(struct attempt *a, void (*prepare)(struct attempt *a),
 	for (n = 1; ; n++) {
 		prepare(a);
 		images = vf_images();
-		fail_nth("self", n);
+		inject_nth("self", n);
 		ret = call(a);
-		left = fail_left("self");
-		fail_nth("self", 0);
+		left = inject_left("self");
+		inject_nth("self", 0);
 
 		if (ret && (ret != -ENOMEM || left))
 			die("%s, allocation %d: %s", a->name, n,
@@ -437,7 +299,7 @@ TEST_F(memory, calls)
 	TH_LOG("%u allocations", count);
 }
 
-/* Call fail_nth() for each worker thread of the kernel; return how many have failed. */
+/* Call inject_nth() for each worker thread of the kernel; return how many have failed. */
 static unsigned int workers(int n)
 {
 	DIR *dir = opendir("/proc");
@@ -455,8 +317,8 @@ static unsigned int workers(int n)
 			continue;
 		if (fgets(name, sizeof(name), f) &&
 		    !strncmp(name, "kworker/", 8)) {
-			failed += !n && !fail_left(entry->d_name);
-			fail_nth(entry->d_name, n);
+			failed += !n && !inject_left(entry->d_name);
+			inject_nth(entry->d_name, n);
 		}
 		fclose(f);
 	}
@@ -526,10 +388,10 @@ TEST_F(memory, bind)
 	 */
 	for (i = 1; rounds < 5; i++) {
 		ASSERT_EQ(0, sysfs_write(DRIVER "/unbind", vf->bdf));
-		fail_nth("self", i);
+		inject_nth("self", i);
 		ret = sysfs_write(DRIVER "/bind", vf->bdf);
-		left = fail_left("self");
-		fail_nth("self", 0);
+		left = inject_left("self");
+		inject_nth("self", 0);
 		ASSERT_TRUE(!ret || (ret == -ENOMEM && !left))
 			TH_LOG("allocation %d: %s", i, strerror(-ret));
 		if (ret) {
