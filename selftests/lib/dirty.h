@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Log which memory a VF writes, by VFIO's DMA logging. */
+#ifndef NVMEVF_TEST_DIRTY_H
+#define NVMEVF_TEST_DIRTY_H
+
+#include "vf.h"
+
+/* Memory as the VF addresses it, in bytes. VFIO has another name for the same. */
+struct dirty_range {
+	__u64	iova, length;
+};
+
+/* What VFIO takes at most */
+#define DIRTY_RANGES	256
+
+/* Return 0 if the VF has a log, or -ENOTTY. */
+int dirty_probe(struct vf *vf);
+/* Start the log of @count ranges. @page_size receives what is used. Return 0 or -errno. */
+int dirty_start(struct vf *vf, const struct dirty_range *ranges,
+		unsigned int count, __u64 *page_size);
+/* Stop the log; return 0 or -errno. */
+int dirty_stop(struct vf *vf);
+/* Set a bit of @map for each page that was written, and forget it; return 0 or -errno. */
+int dirty_report(struct vf *vf, __u64 iova, __u64 length, __u64 page_size, void *map);
+
+#endif /* NVMEVF_TEST_DIRTY_H */
