@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Load states of the device model that are damaged although their checksums are right. This
+ * Load states of the device model that are damaged although the checksum of each is right. This
  * reaches each check of nvme_lm_state_check() in testbed/qemu: the target must refuse the
  * state, and must then be as usable as before.
  *
@@ -309,7 +309,7 @@ static void apply(struct state_header *state, const struct edit *e)
 	memcpy(at + e->offset, &value, e->size);
 }
 
-/* Return a copy of a stream whose state is damaged and has good checksums. */
+/* Return a copy of a stream whose state is damaged, with each checksum right. */
 static struct stream damaged_stream(const struct stream *good, const struct damage *d)
 {
 	struct stream s = copy_stream(good);
@@ -440,7 +440,7 @@ TEST_F(refused_state, but_not_each_change)
 	free(s.data);
 }
 
-/* Return a stream of which STATE has the first @size bytes, with good checksums. */
+/* Return a stream of which STATE has the first @size bytes, with each checksum right. */
 static struct stream shortened_stream(const struct stream *good, __u32 size, bool fix_size)
 {
 	__u32 padded = (size + NVMEVF_RECORD_ALIGN - 1) & ~(NVMEVF_RECORD_ALIGN - 1);
