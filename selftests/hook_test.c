@@ -39,7 +39,6 @@
 #define PAGE		4096
 #define ROOM		(8 << 20)	/* more than one command carries */
 #define MOST_COMMANDS	16	/* of all VFs of a PF */
-#define BOUND		5	/* seconds in which an error must come */
 
 /* What Identify is let through for, and which fields the caller decides */
 static const struct cns {
@@ -736,14 +735,14 @@ TEST_F(hook, more_commands_than_allowed)
 	EXPECT_EQ(0, pf_identify(&self->pf, CNS_CTRL, 0, 0, self->data));
 
 	kill(pid[MOST_COMMANDS], SIGKILL);
-	status = await_process(pid[MOST_COMMANDS], BOUND);
+	status = await_process(pid[MOST_COMMANDS], at_once());
 	EXPECT_TRUE(WIFSIGNALED(status));
 	EXPECT_EQ(MOST_COMMANDS + 1, sent_read(NULL, 0));
 
 	ASSERT_TRUE(fault_set(vf_bdf(0), COMMAND_QUERY, FAULT_NONE, 0));
 	for (i = 0; i < ARRAY_SIZE(pid); i++)
 		if (i != MOST_COMMANDS)
-			EXPECT_EQ(0, await_process(pid[i], BOUND));
+			EXPECT_EQ(0, await_process(pid[i], at_once()));
 }
 
 /* A command for a VF has twice the time of other admin commands, and not more. */
@@ -770,7 +769,7 @@ TEST_F(hook, timeout)
 	call = make_command(vf_bdf(0), COMMAND_QUERY, NULL, 0);
 	EXPECT_EQ(-ECANCELED, do_call(self->fd, &call));
 	EXPECT_LE(4000, running_ms() - begin);
-	EXPECT_GT(4000 + 1000 * BOUND, running_ms() - begin);
+	EXPECT_GT(4000 + 1000 * at_once(), running_ms() - begin);
 	EXPECT_EQ(0, call.status);
 	pf_await_live(&self->pf);
 	ASSERT_EQ(0, do_call(self->fd, &epoch));

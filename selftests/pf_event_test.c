@@ -25,9 +25,6 @@
 #include "lib/util.h"
 #include "lib/vf.h"
 
-/* Time limit in seconds for an event and the driver's reaction. */
-#define BOUND	15
-
 FIXTURE(pf_event)
 {
 	const char *bdf[2];
@@ -99,7 +96,7 @@ static void expect_lost(struct __test_metadata *_metadata, struct at *at)
 	struct vf *vf = at->vf;
 	int ret;
 
-	ret = point_finish(at, BOUND);
+	ret = point_finish(at, at_once());
 	EXPECT_EQ(at->point->command && at->point->command != COMMAND_SAVE ?
 		  -ECANCELED : 0, ret);
 	expect_stream(_metadata, at, -ECANCELED);
@@ -129,7 +126,7 @@ struct event {
 	enum { LOST_BY_EVENT, LOST_BY_UNDO, NOT_LOST } sibling;
 	unsigned int	first;		/* index of the first point to test */
 	unsigned int	step;		/* between points, with NVMEVF_SOME_POINTS */
-	int		bound;		/* seconds */
+	int		extra;		/* seconds that it may take, besides at_once() */
 };
 
 /* Return the next point to test; $NVMEVF_SOME_POINTS makes slow events skip points. */
@@ -199,7 +196,7 @@ static void test_each_point(struct __test_metadata *_metadata,
 	}
 	TH_LOG("%s at %u points: longest %lld ms; sibling: %lu I/Os, longest stall %lld ms",
 	       event->name, count, longest, done, stall);
-	EXPECT_GT(1000 * event->bound, longest);
+	EXPECT_GT(1000 * (at_once() + event->extra), longest);
 }
 
 static void reset(const struct pf *pf, const struct vf *vf)
@@ -210,7 +207,7 @@ static void reset(const struct pf *pf, const struct vf *vf)
 TEST_F(pf_event, reset)
 {
 	static const struct event event = {
-		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 1, BOUND
+		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 1
 	};
 
 	test_each_point(_metadata, self, &event);
@@ -226,7 +223,7 @@ TEST_F(pf_event, reset_function)
 {
 	static const struct event event = {
 		"function-level reset", reset_function, expect_lost, NULL,
-		LOST_BY_EVENT, 0, 1, BOUND
+		LOST_BY_EVENT, 0, 1
 	};
 
 	test_each_point(_metadata, self, &event);
@@ -243,7 +240,7 @@ TEST_F(pf_event, fatal_error)
 {
 	static const struct event event = {
 		"fatal PCI error", fatal_error, expect_lost, NULL, LOST_BY_EVENT,
-		0, 2, BOUND
+		0, 2
 	};
 
 	if (!pf_can_inject_errors())
@@ -266,7 +263,7 @@ TEST_F(pf_event, reset_subsystem)
 {
 	static const struct event event = {
 		"reset of the subsystem", reset_subsystem, expect_lost, NULL,
-		LOST_BY_EVENT, 0, 3, BOUND
+		LOST_BY_EVENT, 0, 3, 2
 	};
 
 	pf_set_timeout(&self->pf, 1);
@@ -287,7 +284,7 @@ static void bind(const struct pf *pf, const struct vf *vf)
 TEST_F(pf_event, unbind)
 {
 	static const struct event event = {
-		"unbind", unbind, expect_lost, bind, LOST_BY_UNDO, 0, 2, BOUND
+		"unbind", unbind, expect_lost, bind, LOST_BY_UNDO, 0, 2
 	};
 
 	test_each_point(_metadata, self, &event);
@@ -302,7 +299,7 @@ static void rebind(const struct pf *pf, const struct vf *vf)
 TEST_F(pf_event, rebind)
 {
 	static const struct event event = {
-		"rebind", rebind, expect_lost, NULL, LOST_BY_EVENT, 0, 3, BOUND
+		"rebind", rebind, expect_lost, NULL, LOST_BY_EVENT, 0, 3
 	};
 
 	test_each_point(_metadata, self, &event);
@@ -323,7 +320,7 @@ TEST_F(pf_event, timeout)
 	static const struct event event = {
 		/* Points from 10 on are in the middle of a command. */
 		"timeout", do_nothing, expect_lost, await_live, LOST_BY_EVENT,
-		10, 3, 2 + BOUND
+		10, 3, 2
 	};
 
 	pf_set_timeout(&self->pf, 1);
@@ -347,7 +344,7 @@ static void expect_refusal(struct __test_metadata *_metadata, struct at *at)
 	int ret;
 
 	point_answer(at);
-	ret = point_finish(at, BOUND);
+	ret = point_finish(at, at_once());
 	EXPECT_EQ(at->point->command && at->point->command != COMMAND_SAVE ?
 		  -EIO : 0, ret);
 	expect_stream(_metadata, at, -EIO);
@@ -370,7 +367,7 @@ static void expect_refusal(struct __test_metadata *_metadata, struct at *at)
 TEST_F(pf_event, offline)
 {
 	static const struct event event = {
-		"offline", offline, expect_refusal, online, NOT_LOST, 0, 1, BOUND
+		"offline", offline, expect_refusal, online, NOT_LOST, 0, 1
 	};
 
 	test_each_point(_metadata, self, &event);
@@ -472,10 +469,10 @@ TEST_F(pf_event, command_not_sent)
 		await_ioctl(&asker.tid, self->vf.fd);
 
 		events[i].happen(&self->pf);
-		await_thread(thread, "a command that was not sent", BOUND);
+		await_thread(thread, "a command that was not sent", at_once());
 		EXPECT_EQ(events[i].error, asker.ret);
 		for (j = 0; j < HOLDERS; j++)
-			await_thread(holders[j].thread, "a command of the PF", BOUND);
+			await_thread(holders[j].thread, "a command of the PF", at_once());
 		close(fd);
 		events[i].undo(&self->pf);
 		fault_clear_all(self->bdf[1]);
@@ -526,7 +523,7 @@ TEST_F(pf_event, remove_vfs)
 		EXPECT_EQ(1, poll(&request, 1, 1000 * PATIENCE));
 
 		point_answer(&at);
-		EXPECT_EQ(0, point_finish(&at, BOUND));
+		EXPECT_EQ(0, point_finish(&at, at_once()));
 		if (points[i].state == VFIO_DEVICE_STATE_STOP_COPY)
 			EXPECT_EQ(0, stream_transfer_byte(at.fd));
 		if (!point_is_running(&points[i]) &&
@@ -540,7 +537,7 @@ TEST_F(pf_event, remove_vfs)
 		begin = running_ms();
 		close(request.fd);
 		close_vfs(self);
-		await_thread(remover.thread, "sriov_numvfs = 0", BOUND);
+		await_thread(remover.thread, "sriov_numvfs = 0", at_once());
 		took = running_ms() - begin;
 		if (took > longest)
 			longest = took;
@@ -582,7 +579,7 @@ TEST_F(pf_event, remove_modules)
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme_vfio_pci"));
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme"));
 		point_answer(&at);
-		EXPECT_EQ(0, point_finish(&at, BOUND));
+		EXPECT_EQ(0, point_finish(&at, at_once()));
 		vf_reset(&self->vf);
 		close(at.fd);
 		guest_restart(&self->n);

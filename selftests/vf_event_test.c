@@ -30,9 +30,6 @@
 #include "lib/util.h"
 #include "lib/vf.h"
 
-/* Time limit in seconds for an event and the driver's reaction. */
-#define BOUND	15
-
 FIXTURE(vf_event)
 {
 	const char *bdf;
@@ -122,6 +119,7 @@ static void (*const resets[])(struct vf *vf) = {
  */
 TEST_F(vf_event, reset)
 {
+	long long begin, took, longest = 0;
 	struct nvme *n = &self->n;
 	unsigned int i;
 	struct at at;
@@ -132,14 +130,18 @@ TEST_F(vf_event, reset)
 
 		io_submit_all(n, 3);
 		point_reach(&at, p, &self->vf, &self->good);
+		begin = running_ms();
 		resets[i % ARRAY_SIZE(resets)](&self->vf);
+		took = running_ms() - begin;
+		if (took > longest)
+			longest = took;
 		vf_reset_done(&self->vf);
 		if (at.fd >= 0 && p->command != COMMAND_LOAD)
 			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		guest_restart(n);
 
 		point_answer(&at);
-		ret = point_finish(&at, BOUND);
+		ret = point_finish(&at, at_once());
 		if (p->command == COMMAND_SUSPEND)
 			EXPECT_EQ(-EAGAIN, ret);
 		if (p->command == COMMAND_RESUME || p->command == COMMAND_LOAD)
@@ -157,6 +159,8 @@ TEST_F(vf_event, reset)
 			return;
 		}
 	}
+	TH_LOG("%u resets, longest %lld ms", i, longest);
+	EXPECT_GT(1000 * at_once(), longest);
 }
 
 struct transition {
@@ -204,7 +208,7 @@ TEST_F(vf_event, reset_after_suspend)
 		resets[i % ARRAY_SIZE(resets)](&self->vf);
 		vf_reset_done(&self->vf);
 		ASSERT_TRUE(fault_set(self->bdf, COMMAND_SUSPEND, FAULT_NONE, 0));
-		await_thread(thread, "SUSPEND", BOUND);
+		await_thread(thread, "SUSPEND", at_once());
 
 		EXPECT_EQ(-EAGAIN, t.ret);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
@@ -242,7 +246,7 @@ TEST_F(vf_event, reset_calls_suspend_off)
 		ASSERT_EQ(0, pthread_create(&thread, NULL, run_transition, &t));
 		point_await_commands(COMMAND_SUSPEND, 1);
 		resets[i](&self->vf);
-		await_thread(thread, "SUSPEND", BOUND);
+		await_thread(thread, "SUSPEND", at_once());
 		vf_reset_done(&self->vf);
 
 		EXPECT_EQ(-EAGAIN, t.ret);
@@ -268,7 +272,7 @@ TEST_F(vf_event, undo_of_suspend_fails)
 	vf_reset(&self->vf);
 	ASSERT_TRUE(fault_set_once(self->bdf, COMMAND_RESUME, FAULT_STATUS, 0x6));
 	point_answer(&at);
-	EXPECT_EQ(-EAGAIN, point_finish(&at, BOUND));
+	EXPECT_EQ(-EAGAIN, point_finish(&at, at_once()));
 	EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(&self->vf));
 
 	vf_reset(&self->vf);
@@ -365,10 +369,10 @@ TEST_F(vf_event, close)
 		ASSERT_EQ(0, pthread_create(&closer.thread, NULL, close_all,
 					    &closer));
 		point_answer(&at);
-		await_thread(closer.thread, "close", BOUND);
+		await_thread(closer.thread, "close", at_once());
 		/* The command may succeed or fail; close the data_fd of a success. */
 		at.fd = -1;
-		point_finish(&at, BOUND);
+		point_finish(&at, at_once());
 		close(at.fd);
 		for (irq = 0; irq < self->vf.vectors; irq++)
 			close(self->vf.irq[irq]);
@@ -409,11 +413,11 @@ static pid_t start_user_at(FIXTURE_DATA(vf_event) * self, const struct point *po
 /* Wait until the killed process ended; exit if the process does not end in time. */
 static void await_killed(pid_t pid, const char *where)
 {
-	int status, ms_left = 1000 * BOUND;
+	int status, ms_left = 1000 * at_once();
 
 	while (!must(waitpid(pid, &status, WNOHANG))) {
 		if (!--ms_left)
-			die("process killed at %s did not end in %d s", where, BOUND);
+			die("process killed at %s did not end in %d s", where, at_once());
 		usleep(1000);
 	}
 	if (!WIFSIGNALED(status))
@@ -483,7 +487,7 @@ TEST_F(vf_event, kill_while_waiting)
 		await_killed(pid, "a wait for SUSPEND");
 	}
 	point_answer(&at);
-	EXPECT_EQ(0, point_finish(&at, BOUND));
+	EXPECT_EQ(0, point_finish(&at, at_once()));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(&self->vf));
 	EXPECT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	io_check(&self->n);
@@ -519,13 +523,13 @@ TEST_F(vf_event, unbind)
 					    (void *)self->bdf));
 		EXPECT_EQ(1, poll(&request, 1, 1000 * PATIENCE));
 		point_answer(&at);
-		EXPECT_EQ(0, point_finish(&at, BOUND));
+		EXPECT_EQ(0, point_finish(&at, at_once()));
 		if (points[i].state == VFIO_DEVICE_STATE_STOP_COPY)
 			EXPECT_EQ(0, stream_transfer_byte(at.fd));
 
 		close(request.fd);
 		vf_close(&self->vf);
-		await_thread(thread, "unbind", BOUND);
+		await_thread(thread, "unbind", at_once());
 		EXPECT_NE(0, access(path, F_OK));
 		if (at.fd >= 0)
 			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
@@ -583,7 +587,7 @@ TEST_F(vf_event, bind_to_nvme)
 		close(fd);
 		close(request);
 		vf_close(&self->vf);
-		await_thread(thread, "unbind", BOUND);
+		await_thread(thread, "unbind", at_once());
 
 		vf_rebind(self->bdf, "nvme");
 		for (tries = 10 * PATIENCE; tries; tries--) {
@@ -656,7 +660,7 @@ static int stall_end(struct stall *s, const void *data)
 	copy.src = (uintptr_t)page;
 	copy.dst = (uintptr_t)s->buf;
 	must(ioctl(s->uffd, UFFDIO_COPY, &copy));
-	await_thread(s->thread, "the stalled call", BOUND);
+	await_thread(s->thread, "the stalled call", at_once());
 	close(s->uffd);
 	munmap(s->buf, PAGE);
 	return s->ret;
@@ -688,7 +692,7 @@ static int transfer_byte_nonblocking(int fd)
 	must(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
 	if (pthread_create(&thread, NULL, transfer_byte, &t))
 		die("pthread_create failed");
-	await_thread(thread, "a non-blocking call", BOUND);
+	await_thread(thread, "a non-blocking call", at_once());
 	must(fcntl(fd, F_SETFL, flags));
 	return t.ret;
 }

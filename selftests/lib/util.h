@@ -40,6 +40,12 @@
  */
 #define PATIENCE	60
 
+/*
+ * Return the seconds in which what happens "immediately" must have happened. They are more
+ * on the kernels of the test bed that look for faults, because these are slow.
+ */
+int at_once(void);
+
 /* The harness must wait longer than the longest test. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	(10 * PATIENCE)
