@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
@@ -142,9 +143,9 @@ static void test_each_point(struct __test_metadata *_metadata,
 {
 	struct sibling *sibling = &self->sibling;
 	long long begin, took, longest = 0, stall = 0;
+	unsigned int i, count = 0;
 	struct nvme *n = &self->n;
 	unsigned long done = 0;
-	unsigned int i, count = 0;
 	struct at at;
 
 	for (i = event->first; i < points_count;
@@ -182,6 +183,7 @@ static void test_each_point(struct __test_metadata *_metadata,
 		vf_reset(&self->vf);
 		close(at.fd);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		EXPECT_EQ(0, vf_images());
 		guest_restart(n);
 		if (sibling->lost) {
 			vf_reset(&sibling->vf);
@@ -373,6 +375,168 @@ TEST_F(pf_event, offline)
 	test_each_point(_metadata, self, &event);
 }
 
+/* Wait until the thread, which stores its ID in *@tid, sleeps in the system call. */
+static void await_call(const pid_t *tid, long call, int fd)
+{
+	while (!__atomic_load_n(tid, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	await_sleep(*tid, call, fd);
+}
+
+/* A thread that waits for a stream. */
+struct waiter {
+	int		fd;		/* data_fd, or one of epoll that has it */
+	long		call;		/* SYS_read, SYS_poll or SYS_epoll_wait */
+	pid_t		tid;
+	pthread_t	thread;
+	int		ret;		/* of the call, or -errno */
+	__u32		events;
+};
+
+static void *wait_for_stream(void *arg)
+{
+	struct waiter *w = arg;
+	struct pollfd pfd = { w->fd, POLLIN };
+	struct epoll_event event = {};
+	char byte;
+
+	__atomic_store_n(&w->tid, gettid(), __ATOMIC_RELEASE);
+	if (w->call == SYS_read)
+		w->ret = read(w->fd, &byte, 1);
+	else if (w->call == SYS_poll)
+		w->ret = poll(&pfd, 1, 1000 * PATIENCE);
+	else
+		w->ret = syscall(SYS_epoll_wait, w->fd, &event, 1, 1000 * PATIENCE);
+	if (w->ret < 0)
+		w->ret = -errno;
+	w->events = w->call == SYS_poll ? pfd.revents : event.events;
+	return NULL;
+}
+
+static void start_waiter(struct waiter *w)
+{
+	if (pthread_create(&w->thread, NULL, wait_for_stream, w))
+		die("pthread_create() failed");
+	await_call(&w->tid, w->call, w->call == SYS_poll ? -1 : w->fd);
+}
+
+/* Events that end SAVE_DATA. */
+static const struct {
+	const char	*name;
+	void		(*happen)(const struct pf *pf, const struct vf *vf);
+	void		(*undo)(const struct pf *pf, const struct vf *vf);
+} save_ends[] = {
+	{ "reset", reset, await_live },
+	{ "function-level reset", reset_function, await_live },
+	{ "reset of the subsystem", reset_subsystem, await_live },
+	{ "unbind", unbind, bind },
+};
+
+/* Bring the VF to the middle of SAVE_DATA. */
+static void reach_save(FIXTURE_DATA(pf_event) * self, struct at *at)
+{
+	const struct point *p = points;
+
+	while (p->command != COMMAND_SAVE)
+		p++;
+	point_reach(at, p, &self->vf, &self->good);
+}
+
+static void end_save(FIXTURE_DATA(pf_event) * self, unsigned int event)
+{
+	/* This one is noticed when a command is not answered. */
+	pf_set_timeout(&self->pf, save_ends[event].happen == reset_subsystem ? 1 : 60);
+	save_ends[event].happen(&self->pf, &self->vf);
+}
+
+/* Nothing is left of SAVE_DATA, and both guests can work again. */
+static void recover_from_save(struct __test_metadata *_metadata, FIXTURE_DATA(pf_event) * self,
+			      unsigned int event, struct at *at)
+{
+	save_ends[event].undo(&self->pf, &self->vf);
+	fault_clear_all(self->vf.bdf);
+	pf_restore_vfs(&self->pf);
+	vf_reset(&self->vf);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+	close(at->fd);
+	EXPECT_EQ(0, vf_images());
+	guest_restart(&self->n);
+	vf_reset(&self->sibling.vf);
+	guest_restart(&self->sibling.n);
+	if (_metadata->exit_code == KSFT_FAIL)
+		TH_LOG("%s", save_ends[event].name);
+}
+
+/* Threads are in read(), poll() and epoll_wait() when the event comes. All of them wake up. */
+TEST_F(pf_event, while_threads_wait)
+{
+	struct epoll_event in = { .events = EPOLLIN };
+	struct waiter waiter[3];
+	unsigned int i, k;
+	struct at at;
+
+	for (i = 0; i < ARRAY_SIZE(save_ends); i++) {
+		reach_save(self, &at);
+		EXPECT_EQ(1, vf_images());
+		waiter[0] = (struct waiter){ at.fd, SYS_read };
+		waiter[1] = (struct waiter){ at.fd, SYS_poll };
+		waiter[2] = (struct waiter){ must(epoll_create1(0)), SYS_epoll_wait };
+		must(epoll_ctl(waiter[2].fd, EPOLL_CTL_ADD, at.fd, &in));
+		for (k = 0; k < ARRAY_SIZE(waiter); k++)
+			start_waiter(&waiter[k]);
+
+		end_save(self, i);
+		for (k = 0; k < ARRAY_SIZE(waiter); k++)
+			await_thread(waiter[k].thread, "a thread that waits", at_once());
+		EXPECT_EQ(-ECANCELED, waiter[0].ret);
+		EXPECT_EQ(1, waiter[1].ret);
+		EXPECT_NE(0U, waiter[1].events & POLLIN);
+		EXPECT_EQ(1, waiter[2].ret);
+		EXPECT_NE(0U, waiter[2].events & EPOLLIN);
+
+		close(waiter[2].fd);
+		recover_from_save(_metadata, self, i, &at);
+	}
+}
+
+struct stopper {
+	struct vf	*vf;
+	pid_t		tid;
+	int		ret;
+};
+
+static void *enter_stop(void *arg)
+{
+	struct stopper *s = arg;
+
+	__atomic_store_n(&s->tid, gettid(), __ATOMIC_RELEASE);
+	s->ret = vf_set_state(s->vf, VFIO_DEVICE_STATE_STOP, NULL);
+	return NULL;
+}
+
+/* STOP_COPY -> STOP waits for SAVE_DATA when the event comes. */
+TEST_F(pf_event, while_stop_waits_for_save)
+{
+	struct stopper stopper;
+	pthread_t thread;
+	unsigned int i;
+	struct at at;
+
+	for (i = 0; i < ARRAY_SIZE(save_ends); i++) {
+		reach_save(self, &at);
+		stopper = (struct stopper){ &self->vf };
+		ASSERT_EQ(0, pthread_create(&thread, NULL, enter_stop, &stopper));
+		await_call(&stopper.tid, SYS_ioctl, self->vf.fd);
+
+		end_save(self, i);
+		await_thread(thread, "STOP", at_once());
+		EXPECT_EQ(-ECANCELED, stopper.ret);
+		EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, vf_get_state(&self->vf));
+		EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
+		recover_from_save(_metadata, self, i, &at);
+	}
+}
+
 static void close_vfs(FIXTURE_DATA(pf_event) * self)
 {
 	vf_close(&self->vf);
@@ -430,13 +594,6 @@ static void *ask_size(void *arg)
 	return NULL;
 }
 
-static void await_ioctl(const pid_t *tid, int fd)
-{
-	while (!__atomic_load_n(tid, __ATOMIC_ACQUIRE))
-		usleep(1000);
-	await_sleep(*tid, SYS_ioctl, fd);
-}
-
 /* A command that waits for a tag when the event comes is not sent. It must say so. */
 TEST_F(pf_event, command_not_sent)
 {
@@ -462,11 +619,11 @@ TEST_F(pf_event, command_not_sent)
 			holders[j] = (struct holder){ self->bdf[1], fd };
 			ASSERT_EQ(0, pthread_create(&holders[j].thread, NULL, hold_tag,
 						    &holders[j]));
-			await_ioctl(&holders[j].tid, fd);
+			await_call(&holders[j].tid, SYS_ioctl, fd);
 		}
 		asker = (struct asker){ &self->vf };
 		ASSERT_EQ(0, pthread_create(&thread, NULL, ask_size, &asker));
-		await_ioctl(&asker.tid, self->vf.fd);
+		await_call(&asker.tid, SYS_ioctl, self->vf.fd);
 
 		events[i].happen(&self->pf);
 		await_thread(thread, "a command that was not sent", at_once());

@@ -151,6 +151,7 @@ TEST_F(vf_event, reset)
 			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		close(at.fd);
+		EXPECT_EQ(0, vf_images());
 		io_check(n);
 		restart_and_save(n);
 		if (_metadata->exit_code == KSFT_FAIL) {
@@ -379,6 +380,7 @@ TEST_F(vf_event, close)
 
 		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		EXPECT_EQ(0, vf_images());
 		restart_and_save(&self->n);
 	}
 }
@@ -443,6 +445,7 @@ TEST_F(vf_event, kill)
 		memset(self->n.seq, 0, sizeof(self->n.seq));
 		vf_open(&self->vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		EXPECT_EQ(0, vf_images());
 		restart_and_save(&self->n);
 	}
 }

@@ -45,7 +45,7 @@ bool sleeps_in(pid_t tid, long number, int fd)
 		return false;
 	if (fgets(line, sizeof(line), f) &&
 	    sscanf(line, "%ld %lx", &at_number, &at_fd) == 2)
-		found = at_number == number && at_fd == fd;
+		found = at_number == number && (fd == -1 || at_fd == fd);
 	fclose(f);
 	return found;
 }

@@ -54,7 +54,7 @@ int at_once(void);
 void await_thread(pthread_t thread, const char *what, int seconds);
 /*
  * Return whether a thread sleeps in the system call @number whose first argument
- * is @fd.
+ * is @fd, or whatever if @fd is -1.
  */
 bool sleeps_in(pid_t tid, long number, int fd);
 /* Wait until a thread does. */
