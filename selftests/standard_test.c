@@ -1,7 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test what is special about the standard's command set: states in several parts, headers
- * that the source made up, a VF whose owner ends the suspension, and IDENTITY.
+ * Test what is special about the standard's command set. This is what a driver can do wrong
+ * with these commands, and who tests it:
+ *
+ *   take Get for the only copy, and load the state back       called_off, arcs_test
+ *   save a VF whose owner has ended the suspension            owner_resets, tests/std_kunit.c
+ *   take Controller Not Suspended for a failed Resume         owner_resets, vf_event_test
+ *   set the state of a VF that has I/O queues                 two_loads, arcs_test
+ *   send indices of formats to another controller             identity, tests/std_kunit.c
+ *   count the dwords of Get and Set in the same way           sizes, hook_test
+ *   trust the sizes in a header                               hostile_headers, tests/std_kunit.c
+ *   send what is behind the end of a state                    sizes, tests/std_kunit.c
+ *   resume after a part of a state was set                    a_part_fails
+ *   lose the status of a failure                              hook_test
+ *   use a PF that does not tell the controller ID             tests/ctrl_kunit.c
+ *   enable the VF by its registers                            sizes: the guest runs on
+ *   wait for ever for I/O that hangs                          vf_event_test
+ *
+ * The step nvme-cli tests the controller alone, for example S0PT at a tail of 0.
  */
 #include <time.h>
 #include <unistd.h>
