@@ -53,7 +53,8 @@ void check_full_queue(void)
 	struct nvme_queue *q;
 	unsigned int i;
 
-	start(NVME_QUEUES, 16, 4);
+	/* the commands of more queues would need more pieces of the disk */
+	start(1 + CHUNKS / 15, 16, 4);
 	for (i = 0; i < 4; i++) {
 		for (q = n.queue->next; q; q = q->next) {
 			io_submit(&n, q, 15);
