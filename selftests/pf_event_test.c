@@ -130,7 +130,7 @@ struct event {
 	int		extra;		/* seconds that it may take, besides at_once() */
 };
 
-/* Return the next point to test; $NVMEVF_SOME_POINTS makes slow events skip points. */
+/* Return the next point to test; $NVMEVF_SOME_POINTS makes a slow kernel skip points. */
 static unsigned int next_point(unsigned int i, unsigned int step)
 {
 	return i + (getenv("NVMEVF_SOME_POINTS") ? step : 1);
@@ -209,7 +209,7 @@ static void reset(const struct pf *pf, const struct vf *vf)
 TEST_F(pf_event, reset)
 {
 	static const struct event event = {
-		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 1
+		"reset", reset, expect_lost, NULL, LOST_BY_EVENT, 0, 3
 	};
 
 	test_each_point(_metadata, self, &event);
@@ -225,7 +225,7 @@ TEST_F(pf_event, reset_function)
 {
 	static const struct event event = {
 		"function-level reset", reset_function, expect_lost, NULL,
-		LOST_BY_EVENT, 0, 1
+		LOST_BY_EVENT, 0, 4
 	};
 
 	test_each_point(_metadata, self, &event);
@@ -265,7 +265,7 @@ TEST_F(pf_event, reset_subsystem)
 {
 	static const struct event event = {
 		"reset of the subsystem", reset_subsystem, expect_lost, NULL,
-		LOST_BY_EVENT, 0, 3, 2
+		LOST_BY_EVENT, 0, 7, 2
 	};
 
 	pf_set_timeout(&self->pf, 1);
@@ -286,7 +286,7 @@ static void bind(const struct pf *pf, const struct vf *vf)
 TEST_F(pf_event, unbind)
 {
 	static const struct event event = {
-		"unbind", unbind, expect_lost, bind, LOST_BY_UNDO, 0, 2
+		"unbind", unbind, expect_lost, bind, LOST_BY_UNDO, 0, 4
 	};
 
 	test_each_point(_metadata, self, &event);
@@ -301,7 +301,7 @@ static void rebind(const struct pf *pf, const struct vf *vf)
 TEST_F(pf_event, rebind)
 {
 	static const struct event event = {
-		"rebind", rebind, expect_lost, NULL, LOST_BY_EVENT, 0, 3
+		"rebind", rebind, expect_lost, NULL, LOST_BY_EVENT, 0, 5
 	};
 
 	test_each_point(_metadata, self, &event);
@@ -369,7 +369,7 @@ static void expect_refusal(struct __test_metadata *_metadata, struct at *at)
 TEST_F(pf_event, offline)
 {
 	static const struct event event = {
-		"offline", offline, expect_refusal, online, NOT_LOST, 0, 1
+		"offline", offline, expect_refusal, online, NOT_LOST, 0, 3
 	};
 
 	test_each_point(_metadata, self, &event);
@@ -669,7 +669,7 @@ TEST_F(pf_event, remove_vfs)
 	unsigned int i, count = 0;
 	struct at at;
 
-	for (i = 0; i < points_count; i = next_point(i, 3), count++) {
+	for (i = 0; i < points_count; i = next_point(i, 5), count++) {
 		sibling_start(sibling);
 		request.fd = vf_request_fd(&self->vf);
 		request.events = POLLIN;
@@ -731,7 +731,7 @@ TEST_F(pf_event, remove_modules)
 	struct at at;
 
 	sibling_start(&self->sibling);
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count; i = next_point(i, 4)) {
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme_vfio_pci"));
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme"));
