@@ -135,6 +135,23 @@ void check_drained(void)
 /* How long a VF must be quiet to count as suspended */
 #define QUIET_US	100000
 
+/*
+ * Submit, and ring the doorbells. The suspended VF must not write the guest's memory. The
+ * copy of the memory is older than the doorbells: a VF that runs may complete all commands
+ * while the copy is made.
+ */
+static void ring_while_suspended(const char *when)
+{
+	struct nvme_queue *q;
+
+	for (q = n.queue->next; q; q = q->next)
+		io_submit(&n, q, 7);
+	guest_freeze(&n);
+	nvme_ring_all(&n);
+	usleep(QUIET_US);
+	guest_check_frozen(&n, when);
+}
+
 void check_no_dma(void)
 {
 	unsigned int i;
@@ -147,10 +164,7 @@ void check_no_dma(void)
 		guest_freeze(&n);
 		usleep(QUIET_US);
 		guest_check_frozen(&n, "after SUSPEND had completed");
-		io_submit_all(&n, 7);
-		guest_freeze(&n);
-		usleep(QUIET_US);
-		guest_check_frozen(&n, "when doorbells of the suspended VF were rung");
+		ring_while_suspended("when doorbells of the suspended VF were rung");
 		vf_reset(n.vf);
 		start_guest(&n, NVME_QUEUES, 16, 16);
 	}
@@ -272,10 +286,7 @@ void check_load_quiet(void)
 	suspend();
 	save(&s);
 	load_suspended(&s);
-	io_submit_all(&n, 7);
-	guest_freeze(&n);
-	usleep(QUIET_US);
-	guest_check_frozen(&n, "between LOAD_DATA and RESUME");
+	ring_while_suspended("between LOAD_DATA and RESUME");
 	resume();
 	wait_for_io("whose doorbells were rung before RESUME");
 }
