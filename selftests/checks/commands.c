@@ -135,6 +135,9 @@ void check_drained(void)
 /* How long a VF must be quiet to count as suspended */
 #define QUIET_US	100000
 
+/* Commands for a queue: the disk has pieces for two such batches on all queues. */
+#define BATCH		(CHUNKS / 2 / (NVME_QUEUES - 1))
+
 /*
  * Submit, and ring the doorbells. The suspended VF must not write the guest's memory. The
  * copy of the memory is older than the doorbells: a VF that runs may complete all commands
@@ -145,7 +148,7 @@ static void ring_while_suspended(const char *when)
 	struct nvme_queue *q;
 
 	for (q = n.queue->next; q; q = q->next)
-		io_submit(&n, q, 7);
+		io_submit(&n, q, BATCH);
 	guest_freeze(&n);
 	nvme_ring_all(&n);
 	usleep(QUIET_US);
@@ -159,7 +162,7 @@ void check_no_dma(void)
 	start(NVME_QUEUES, 16, 16);
 	check_io("before SUSPEND");
 	for (i = 0; i < 5; i++) {
-		io_submit_all(&n, 7);
+		io_submit_all(&n, BATCH);
 		suspend();
 		guest_freeze(&n);
 		usleep(QUIET_US);
@@ -175,12 +178,12 @@ void check_no_interrupt(void)
 	int i;
 
 	start(NVME_QUEUES, 16, 16);
-	io_submit_all(&n, 7);
+	io_submit_all(&n, BATCH);
 	suspend();
 	/* An interrupt from before may be on its way through the host. */
 	usleep(QUIET_US);
 	drain_interrupts();
-	io_submit_all(&n, 7);
+	io_submit_all(&n, BATCH);
 	usleep(QUIET_US);
 	for (i = 0; i < n.vf->vectors; i++)
 		if (vf_irq_pending(n.vf, i, 0))
