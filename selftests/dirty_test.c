@@ -6,14 +6,8 @@
  * NVMEVF_TRACK=device says that the controller tracks. The tests need that, and a kernel with
  * CONFIG_IOMMUFD_DRIVER.
  */
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <unistd.h>
-#include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "lib/dirty.h"
@@ -23,6 +17,7 @@
 #include "lib/io.h"
 #include "lib/nvme.h"
 #include "lib/pf.h"
+#include "lib/stall.h"
 #include "lib/stream.h"
 #include "lib/sysfs.h"
 #include "lib/trace.h"
@@ -1029,57 +1024,9 @@ TEST_F(dirty, no_memory)
 	expect_read(_metadata, self);
 }
 
-/* A report whose bitmap is not there until stall_end() */
-struct stall {
-	int		uffd;
-	struct vf	*vf;
-	void		*map;
-	pthread_t	thread;
-	int		ret;
-};
-
-static void *run_report(void *arg)
+static int report_into(void *map, void *vf)
 {
-	struct stall *s = arg;
-
-	s->ret = dirty_report(s->vf, VF_IOVA, GUEST_MEM, PAGE, s->map);
-	return NULL;
-}
-
-static void stall_begin(struct stall *s, struct vf *vf)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct pollfd pfd = { .events = POLLIN };
-
-	s->vf = vf;
-	s->map = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	/* Without O_NONBLOCK, poll() returns POLLERR immediately. */
-	s->uffd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
-	must(ioctl(s->uffd, UFFDIO_API, &api));
-	reg.range.start = (uintptr_t)s->map;
-	reg.range.len = PAGE;
-	must(ioctl(s->uffd, UFFDIO_REGISTER, &reg));
-	if (pthread_create(&s->thread, NULL, run_report, s))
-		die("pthread_create failed");
-	pfd.fd = s->uffd;
-	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1 || pfd.revents != POLLIN)
-		die("the report did not fault on its bitmap in %d s", PATIENCE);
-}
-
-static int stall_end(struct stall *s)
-{
-	struct uffdio_zeropage zero = {
-		.range.start = (uintptr_t)s->map,
-		.range.len = PAGE,
-	};
-
-	must(ioctl(s->uffd, UFFDIO_ZEROPAGE, &zero));
-	await_thread(s->thread, "the stalled report", BOUND);
-	close(s->uffd);
-	munmap(s->map, PAGE);
-	return s->ret;
+	return dirty_report(vf, VF_IOVA, GUEST_MEM, PAGE, map);
 }
 
 enum action { NEXT_STATE, REPORT, STOP_LOG, RESTART_LOG, RESET, ACTIONS };
@@ -1124,11 +1071,11 @@ TEST_F(dirty, stalled_report)
 
 		ASSERT_EQ(0, start(self));
 		transfer(self, NVME_READ);
-		stall_begin(&s, &self->vf);
+		stall_begin(&s, report_into, &self->vf);
 		ASSERT_EQ(0, pthread_create(&thread, NULL, act, args));
 		await_thread(thread, "a call beside a report that stalls", BOUND);
 		/* What it was to report next is gone with the log. */
-		EXPECT_EQ(stops ? -EINVAL : 0, stall_end(&s))
+		EXPECT_EQ(stops ? -EINVAL : 0, stall_end(&s, NULL, 0, BOUND))
 			TH_LOG("action %u", action);
 		EXPECT_EQ(0, dirty_stop(&self->vf));
 	}
