@@ -25,7 +25,6 @@
 
 #define PAGES	(GUEST_MEM / PAGE)
 #define WORDS	(PAGES / 64)
-#define BOUND	5	/* seconds in which a call must return */
 
 static const struct dirty_range all = { VF_IOVA, GUEST_MEM };
 
@@ -1073,9 +1072,9 @@ TEST_F(dirty, stalled_report)
 		transfer(self, NVME_READ);
 		stall_begin(&s, report_into, &self->vf);
 		ASSERT_EQ(0, pthread_create(&thread, NULL, act, args));
-		await_thread(thread, "a call beside a report that stalls", BOUND);
+		await_thread(thread, "a call beside a report that stalls", at_once());
 		/* What it was to report next is gone with the log. */
-		EXPECT_EQ(stops ? -EINVAL : 0, stall_end(&s, NULL, 0, BOUND))
+		EXPECT_EQ(stops ? -EINVAL : 0, stall_end(&s, NULL, 0, at_once()))
 			TH_LOG("action %u", action);
 		EXPECT_EQ(0, dirty_stop(&self->vf));
 	}
