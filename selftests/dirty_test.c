@@ -6,14 +6,8 @@
  * NVMEVF_TRACK=device says that the controller tracks. The tests need that, and a kernel with
  * CONFIG_IOMMUFD_DRIVER.
  */
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <unistd.h>
-#include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "lib/dirty.h"
@@ -23,6 +17,7 @@
 #include "lib/io.h"
 #include "lib/nvme.h"
 #include "lib/pf.h"
+#include "lib/stall.h"
 #include "lib/stream.h"
 #include "lib/sysfs.h"
 #include "lib/trace.h"
@@ -30,7 +25,6 @@
 
 #define PAGES	(GUEST_MEM / PAGE)
 #define WORDS	(PAGES / 64)
-#define BOUND	5	/* seconds in which a call must return */
 
 static const struct dirty_range all = { VF_IOVA, GUEST_MEM };
 
@@ -120,15 +114,6 @@ static int start(FIXTURE_DATA(dirty) * self)
 	return dirty_start(&self->vf, &all, 1, &page_size);
 }
 
-static unsigned int count_bits(const __u64 *map, unsigned int words)
-{
-	unsigned int i, count = 0;
-
-	for (i = 0; i < words; i++)
-		count += __builtin_popcountll(map[i]);
-	return count;
-}
-
 /* Report all memory; return the number of pages or -errno. */
 static int report(FIXTURE_DATA(dirty) * self)
 {
@@ -136,7 +121,7 @@ static int report(FIXTURE_DATA(dirty) * self)
 
 	memset(self->map, 0, sizeof(self->map));
 	ret = dirty_report(&self->vf, VF_IOVA, GUEST_MEM, PAGE, self->map);
-	return ret ?: (int)count_bits(self->map, WORDS);
+	return ret ?: (int)dirty_count(self->map, WORDS);
 }
 
 static unsigned int page_of(FIXTURE_DATA(dirty) * self, const void *p)
@@ -144,47 +129,18 @@ static unsigned int page_of(FIXTURE_DATA(dirty) * self, const void *p)
 	return ((unsigned char *)p - self->n.mem) / PAGE;
 }
 
-static bool is_dirty(FIXTURE_DATA(dirty) * self, const void *p)
-{
-	unsigned int page = page_of(self, p);
-
-	return self->map[page / 64] >> page % 64 & 1;
-}
-
-/* Submit a read or a write of two pages, with @data as the buffer. */
-static struct nvme_req *submit(FIXTURE_DATA(dirty) * self, __u8 opcode, __u32 lba,
-			       unsigned char *data)
-{
-	return nvme_submit(self->q, (struct nvme_sqe){
-		.opcode = opcode,
-		.nsid = 1,
-		.prp1 = nvme_iova(&self->n, data),
-		.prp2 = nvme_iova(&self->n, data + PAGE),
-		.cdw10 = lba,
-		.cdw12 = 2 * PAGE / self->n.lba_size - 1,
-	});
-}
-
-/* Read or write two pages. A read writes the data and the page of the completions. */
 static void transfer(FIXTURE_DATA(dirty) * self, __u8 opcode)
 {
-	struct nvme_req *req = submit(self, opcode, 0, self->data);
-
-	nvme_ring(&self->n, self->q);
-	nvme_await(self->q, 1);
-	nvme_reap(&self->n, self->q);
-	if (req->status)
-		die("opcode %#x: status %#x", opcode, req->status);
-	req->busy = false;
+	dirty_transfer(&self->n, opcode, 0, self->data);
 }
 
 /* Expect that the log has one read() since the last report. */
 static void expect_read(struct __test_metadata *_metadata, FIXTURE_DATA(dirty) * self)
 {
 	EXPECT_EQ(3, report(self));
-	EXPECT_TRUE(is_dirty(self, self->data));
-	EXPECT_TRUE(is_dirty(self, self->data + PAGE));
-	EXPECT_TRUE(is_dirty(self, self->q->cq));
+	EXPECT_TRUE(dirty_has(&self->n, self->map, self->data));
+	EXPECT_TRUE(dirty_has(&self->n, self->map, self->data + PAGE));
+	EXPECT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
 	EXPECT_EQ(0, report(self));
 }
 
@@ -278,9 +234,9 @@ TEST_F(dirty, good_starts)
 		EXPECT_EQ(0, page_size & (page_size - 1));
 		transfer(self, NVME_READ);
 		EXPECT_LE(3, report(self));
-		EXPECT_TRUE(is_dirty(self, self->data));
-		EXPECT_TRUE(is_dirty(self, self->data + PAGE));
-		EXPECT_TRUE(is_dirty(self, self->q->cq));
+		EXPECT_TRUE(dirty_has(&self->n, self->map, self->data));
+		EXPECT_TRUE(dirty_has(&self->n, self->map, self->data + PAGE));
+		EXPECT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
 		EXPECT_EQ(0, report(self));
 		EXPECT_EQ(0, dirty_stop(&self->vf));
 	}
@@ -304,8 +260,8 @@ TEST_F(dirty, good_starts)
 	ASSERT_EQ(0, dirty_start(&self->vf, &wide, 1, &page_size));
 	transfer(self, NVME_READ);
 	EXPECT_LE(3, report(self));
-	EXPECT_TRUE(is_dirty(self, self->data));
-	EXPECT_TRUE(is_dirty(self, self->q->cq));
+	EXPECT_TRUE(dirty_has(&self->n, self->map, self->data));
+	EXPECT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
 }
 
 /* A report that makes no sense is refused, and clears nothing. */
@@ -340,7 +296,7 @@ TEST_F(dirty, bad_reports)
 						       cases[i].length, cases[i].page_size,
 						       self->map))
 			TH_LOG("case %u", i);
-	EXPECT_EQ(0, count_bits(self->map, WORDS));
+	EXPECT_EQ(0, dirty_count(self->map, WORDS));
 	expect_read(_metadata, self);
 }
 
@@ -389,7 +345,7 @@ TEST_F(dirty, windows_and_bitmaps)
 	ASSERT_EQ(0, dirty_report(&self->vf, VF_IOVA, GUEST_MEM, PAGE, self->map));
 	for (page = 0; page < PAGES; page += 2)
 		EXPECT_TRUE(self->map[page / 64] >> (page + 1) % 64 & 1);
-	EXPECT_TRUE(is_dirty(self, self->data));
+	EXPECT_TRUE(dirty_has(&self->n, self->map, self->data));
 
 	/* Larger pages than those of the log */
 	transfer(self, NVME_READ);
@@ -430,7 +386,7 @@ TEST_F(dirty, exactly_the_written_pages)
 	}
 	transfer(self, NVME_WRITE);
 	EXPECT_EQ(1, report(self));
-	EXPECT_TRUE(is_dirty(self, self->q->cq));
+	EXPECT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
 }
 
 /* The log has what was written before the VF was suspended, in each state after that. */
@@ -524,14 +480,8 @@ static void load_init(FIXTURE_DATA(dirty) * self, struct load *load)
 	for (i = 0; i < 2 * BATCH; i++) {
 		for (k = 0; k < 2 * PAGE; k += 4)
 			*(__u32 *)(self->data + k) = i * 0x01010101 + k;
-		load->req[0] = submit(self, NVME_WRITE, i * 2 * PAGE / self->n.lba_size,
-				      self->data);
-		nvme_ring(&self->n, self->q);
-		nvme_await(self->q, 1);
-		nvme_reap(&self->n, self->q);
-		if (load->req[0]->status)
-			die("write: status %#x", load->req[0]->status);
-		load->req[0]->busy = false;
+		dirty_transfer(&self->n, NVME_WRITE, i * 2 * PAGE / self->n.lba_size,
+			       self->data);
 	}
 }
 
@@ -542,9 +492,9 @@ static void load_submit(FIXTURE_DATA(dirty) * self, struct load *load)
 
 	load->round++;
 	for (i = 0; i < BATCH; i++)
-		load->req[i] = submit(self, NVME_READ,
-				      (load->round + i) % (2 * BATCH) * 2 * PAGE /
-				      self->n.lba_size, load->data + i * 2 * PAGE);
+		load->req[i] = dirty_submit(&self->n, NVME_READ,
+					    (load->round + i) % (2 * BATCH) * 2 * PAGE /
+					    self->n.lba_size, load->data + i * 2 * PAGE);
 	nvme_ring(&self->n, self->q);
 }
 
@@ -637,7 +587,7 @@ TEST_F(dirty, order_of_qemu)
 	EXPECT_GE(2, count_steps(self->vf.bdf, "track_read\n"));
 	ASSERT_EQ(0, stream_read_more(&s, self->n.data_fd, self->n.chunk));
 	expect_copied(_metadata, self, &load);
-	EXPECT_EQ(0, count_bits(map, (1 << 20) / 8));
+	EXPECT_EQ(0, dirty_count(map, (1 << 20) / 8));
 	/* The migration fails after all, and the guest goes on. */
 	guest_roll_back(&self->n);
 	EXPECT_EQ(0, dirty_stop(&self->vf));
@@ -1073,57 +1023,9 @@ TEST_F(dirty, no_memory)
 	expect_read(_metadata, self);
 }
 
-/* A report whose bitmap is not there until stall_end() */
-struct stall {
-	int		uffd;
-	struct vf	*vf;
-	void		*map;
-	pthread_t	thread;
-	int		ret;
-};
-
-static void *run_report(void *arg)
+static int report_into(void *map, void *vf)
 {
-	struct stall *s = arg;
-
-	s->ret = dirty_report(s->vf, VF_IOVA, GUEST_MEM, PAGE, s->map);
-	return NULL;
-}
-
-static void stall_begin(struct stall *s, struct vf *vf)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct pollfd pfd = { .events = POLLIN };
-
-	s->vf = vf;
-	s->map = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	/* Without O_NONBLOCK, poll() returns POLLERR immediately. */
-	s->uffd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
-	must(ioctl(s->uffd, UFFDIO_API, &api));
-	reg.range.start = (uintptr_t)s->map;
-	reg.range.len = PAGE;
-	must(ioctl(s->uffd, UFFDIO_REGISTER, &reg));
-	if (pthread_create(&s->thread, NULL, run_report, s))
-		die("pthread_create failed");
-	pfd.fd = s->uffd;
-	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1 || pfd.revents != POLLIN)
-		die("the report did not fault on its bitmap in %d s", PATIENCE);
-}
-
-static int stall_end(struct stall *s)
-{
-	struct uffdio_zeropage zero = {
-		.range.start = (uintptr_t)s->map,
-		.range.len = PAGE,
-	};
-
-	must(ioctl(s->uffd, UFFDIO_ZEROPAGE, &zero));
-	await_thread(s->thread, "the stalled report", BOUND);
-	close(s->uffd);
-	munmap(s->map, PAGE);
-	return s->ret;
+	return dirty_report(vf, VF_IOVA, GUEST_MEM, PAGE, map);
 }
 
 enum action { NEXT_STATE, REPORT, STOP_LOG, RESTART_LOG, RESET, ACTIONS };
@@ -1168,11 +1070,11 @@ TEST_F(dirty, stalled_report)
 
 		ASSERT_EQ(0, start(self));
 		transfer(self, NVME_READ);
-		stall_begin(&s, &self->vf);
+		stall_begin(&s, report_into, &self->vf);
 		ASSERT_EQ(0, pthread_create(&thread, NULL, act, args));
-		await_thread(thread, "a call beside a report that stalls", BOUND);
+		await_thread(thread, "a call beside a report that stalls", at_once());
 		/* What it was to report next is gone with the log. */
-		EXPECT_EQ(stops ? -EINVAL : 0, stall_end(&s))
+		EXPECT_EQ(stops ? -EINVAL : 0, stall_end(&s, NULL, 0, at_once()))
 			TH_LOG("action %u", action);
 		EXPECT_EQ(0, dirty_stop(&self->vf));
 	}

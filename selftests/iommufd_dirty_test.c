@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "kselftest_harness.h"
+#include "lib/dirty.h"
 #include "lib/guest.h"
 #include "lib/nvme.h"
 #include "lib/vf.h"
@@ -83,45 +84,10 @@ static unsigned int report(FIXTURE_DATA(dirty) * self)
 		.page_size = PAGE,
 		.data = (uintptr_t)self->map,
 	};
-	unsigned int i, count = 0;
 
 	memset(self->map, 0, sizeof(self->map));
 	must(ioctl(self->vf.iommu, IOMMU_HWPT_GET_DIRTY_BITMAP, &get));
-	for (i = 0; i < PAGES / 64; i++)
-		count += __builtin_popcountll(self->map[i]);
-	return count;
-}
-
-static bool is_dirty(FIXTURE_DATA(dirty) * self, const void *p)
-{
-	unsigned int page = ((unsigned char *)p - self->n.mem) / PAGE;
-
-	return self->map[page / 64] >> page % 64 & 1;
-}
-
-/* Submit a read or a write of two pages, with @data as the buffer. */
-static struct nvme_req *submit(FIXTURE_DATA(dirty) * self, __u8 opcode,
-			       unsigned char *data)
-{
-	return nvme_submit(self->q, (struct nvme_sqe){
-		.opcode = opcode,
-		.nsid = 1,
-		.prp1 = nvme_iova(&self->n, data),
-		.prp2 = nvme_iova(&self->n, data + PAGE),
-		.cdw12 = 2 * PAGE / self->n.lba_size - 1,
-	});
-}
-
-static void transfer(FIXTURE_DATA(dirty) * self, __u8 opcode, unsigned char *data)
-{
-	struct nvme_req *req = submit(self, opcode, data);
-
-	nvme_ring(&self->n, self->q);
-	nvme_await(self->q, 1);
-	nvme_reap(&self->n, self->q);
-	if (req->status)
-		die("opcode %#x: status %#x", opcode, req->status);
-	req->busy = false;
+	return dirty_count(self->map, ARRAY_SIZE(self->map));
 }
 
 TEST_F(dirty, exactly_the_written_pages)
@@ -130,16 +96,16 @@ TEST_F(dirty, exactly_the_written_pages)
 	int i;
 
 	/* The translations are cached before the bits are used. */
-	transfer(self, NVME_READ, data);
+	dirty_transfer(&self->n, NVME_READ, 0, data);
 	track(self, true);
 	ASSERT_EQ(0, report(self));
 	/* A report clears the bits, and a later write must set them again. */
 	for (i = 0; i < 20; i++) {
-		transfer(self, NVME_READ, data);
+		dirty_transfer(&self->n, NVME_READ, 0, data);
 		ASSERT_EQ(3, report(self));
-		ASSERT_TRUE(is_dirty(self, data));
-		ASSERT_TRUE(is_dirty(self, data + PAGE));
-		ASSERT_TRUE(is_dirty(self, self->q->cq));
+		ASSERT_TRUE(dirty_has(&self->n, self->map, data));
+		ASSERT_TRUE(dirty_has(&self->n, self->map, data + PAGE));
+		ASSERT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
 		ASSERT_EQ(0, report(self));
 	}
 	track(self, false);
@@ -150,11 +116,11 @@ TEST_F(dirty, reads_of_memory_do_not_count)
 	unsigned char *data = nvme_alloc(&self->n, 2 * PAGE);
 
 	track(self, true);
-	transfer(self, NVME_WRITE, data);
+	dirty_transfer(&self->n, NVME_WRITE, 0, data);
 	ASSERT_EQ(1, report(self));
-	ASSERT_TRUE(is_dirty(self, self->q->cq));
+	ASSERT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
 	/* The read of memory has cached the translation without the bit. */
-	transfer(self, NVME_READ, data);
+	dirty_transfer(&self->n, NVME_READ, 0, data);
 	ASSERT_EQ(3, report(self));
 	track(self, false);
 }
@@ -167,7 +133,7 @@ static void copy_dirty(FIXTURE_DATA(dirty) * self, unsigned char *copy,
 
 	report(self);
 	for (i = 0; i < size; i += PAGE)
-		if (is_dirty(self, data + i))
+		if (dirty_has(&self->n, self->map, data + i))
 			memcpy(copy + i, data + i, PAGE);
 }
 
@@ -181,13 +147,13 @@ TEST_F(dirty, data_that_lands_after_a_report)
 	struct nvme_req *req[NVME_DEPTH];
 
 	memset(data, 0x5a, 2 * PAGE);
-	transfer(self, NVME_WRITE, data);
+	dirty_transfer(&self->n, NVME_WRITE, 0, data);
 	track(self, true);
 	for (round = 0; round < 5; round++) {
 		memset(data, round, size);
 		memcpy(copy, data, size);
 		for (i = 0; i < count; i++)
-			req[i] = submit(self, NVME_READ, data + i * 2 * PAGE);
+			req[i] = dirty_submit(&self->n, NVME_READ, 0, data + i * 2 * PAGE);
 		nvme_ring(&self->n, self->q);
 		while (self->q->outstanding) {
 			copy_dirty(self, copy, data, size);

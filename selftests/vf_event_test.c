@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
-#include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -24,6 +23,7 @@
 #include "lib/nvme.h"
 #include "lib/pf.h"
 #include "lib/point.h"
+#include "lib/stall.h"
 #include "lib/stream.h"
 #include "lib/sysfs.h"
 #include "lib/trace.h"
@@ -605,68 +605,20 @@ TEST_F(vf_event, bind_to_nvme)
 	}
 }
 
-/* A read() or write() that page-faults and stalls until stall_end(). */
-struct stall {
-	int		uffd;
-	unsigned char	*buf;
-	int		fd;
-	bool		writing;
-	pthread_t	thread;
-	int		ret;
-};
-
 #define STALL_LEN	24
 
-static void *run_stalled_call(void *arg)
+static int read_part(void *buf, void *fd)
 {
-	struct stall *s = arg;
+	int ret = read(*(int *)fd, buf, STALL_LEN);
 
-	if (s->writing)
-		s->ret = write(s->fd, s->buf, STALL_LEN);
-	else
-		s->ret = read(s->fd, s->buf, STALL_LEN);
-	if (s->ret < 0)
-		s->ret = -errno;
-	return NULL;
+	return ret < 0 ? -errno : ret;
 }
 
-static void stall_begin(struct stall *s, int fd, bool writing)
+static int write_part(void *buf, void *fd)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct pollfd pfd = { .events = POLLIN };
+	int ret = write(*(int *)fd, buf, STALL_LEN);
 
-	s->fd = fd;
-	s->writing = writing;
-	s->buf = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	/* Without O_NONBLOCK, poll() returns POLLERR immediately. */
-	s->uffd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
-	must(ioctl(s->uffd, UFFDIO_API, &api));
-	reg.range.start = (uintptr_t)s->buf;
-	reg.range.len = PAGE;
-	must(ioctl(s->uffd, UFFDIO_REGISTER, &reg));
-	if (pthread_create(&s->thread, NULL, run_stalled_call, s))
-		die("pthread_create failed");
-	pfd.fd = s->uffd;
-	if (must(poll(&pfd, 1, 1000 * PATIENCE)) != 1 || pfd.revents != POLLIN)
-		die("the call did not fault on its buffer in %d s", PATIENCE);
-}
-
-/* Provide the buffer with @data in it; return the result of the call. */
-static int stall_end(struct stall *s, const void *data)
-{
-	struct uffdio_copy copy = { .len = PAGE };
-	unsigned char page[PAGE] = {};
-
-	memcpy(page, data, STALL_LEN);
-	copy.src = (uintptr_t)page;
-	copy.dst = (uintptr_t)s->buf;
-	must(ioctl(s->uffd, UFFDIO_COPY, &copy));
-	await_thread(s->thread, "the stalled call", at_once());
-	close(s->uffd);
-	munmap(s->buf, PAGE);
-	return s->ret;
+	return ret < 0 ? -errno : ret;
 }
 
 struct transfer {
@@ -745,7 +697,7 @@ TEST_F(vf_event, stalled_call)
 		part = (struct stream){ good->data, before };
 		ASSERT_EQ(writing ? 0 : before, writing ?
 			  stream_write(&part, fd, 4096) : read(fd, buf, before));
-		stall_begin(&stall, fd, writing);
+		stall_begin(&stall, writing ? write_part : read_part, &fd);
 
 		/* Queries must not block. */
 		pfd = (struct pollfd){ fd, writing ? POLLOUT : POLLIN };
@@ -785,7 +737,7 @@ TEST_F(vf_event, stalled_call)
 			restart_and_save(&self->n);
 		}
 
-		ret = stall_end(&stall, good->data + before);
+		ret = stall_end(&stall, good->data + before, STALL_LEN, at_once());
 		if (writing && action == NEXT_STATE) {
 			EXPECT_EQ(STALL_LEN, ret);
 			part.data = good->data + before + STALL_LEN;
@@ -829,8 +781,8 @@ TEST_F(vf_event, kill_in_stalled_call)
 		must(pipe(ready));
 		pid = must(fork());
 		if (!pid) {
-			stall_begin(&stall, fd,
-				    states[i] == VFIO_DEVICE_STATE_RESUMING);
+			stall_begin(&stall, states[i] == VFIO_DEVICE_STATE_RESUMING ?
+				    write_part : read_part, &fd);
 			must(write(ready[1], "", 1));
 			for (;;)
 				pause();

@@ -87,6 +87,8 @@ void move_with(void (*while_suspended)(void));
 /* Load @s into @to, which is reset afterward. Return 0 or -errno. */
 int try_load(struct vf *to, const struct stream *s);
 
+/* Send @sqe with each of the opcodes to a VF. It must know none. */
+void check_refused(const __u8 *opcodes, unsigned int count, struct nvme_sqe sqe);
 void wait_for_io(const char *when);
 void check_io(const char *when);
 /* Leave a completion on each queue, whose interrupt was taken. */

@@ -75,6 +75,23 @@ void save(struct stream *s)
 	guest_save(&n, s);
 }
 
+void check_refused(const __u8 *opcodes, unsigned int count, struct nvme_sqe sqe)
+{
+	unsigned int i;
+	int status;
+
+	open_vfs(1);
+	doing("%s: enabling the controller", n.vf->bdf);
+	nvme_enable(&n, 8, 8);
+	for (i = 0; i < count; i++) {
+		sqe.opcode = opcodes[i];
+		status = nvme_admin(&n, sqe, NULL, 0, NULL);
+		if (status != NVME_INVALID_OPCODE)
+			die("%s: opcode %#x has status %#x, expected %#x", n.vf->bdf,
+			    opcodes[i], status, NVME_INVALID_OPCODE);
+	}
+}
+
 void wait_for_io(const char *when)
 {
 	doing("%s: I/O %s", n.vf->bdf, when);

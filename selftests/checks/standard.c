@@ -102,22 +102,9 @@ void check_formats(void)
 void check_vf_refuses_standard(void)
 {
 	static const __u8 opcodes[] = { 0x41, 0x42 };
-	unsigned int i;
-	int status;
 
-	open_vfs(1);
-	doing("%s: enabling the controller", n.vf->bdf);
-	nvme_enable(&n, 8, 8);
-	for (i = 0; i < ARRAY_SIZE(opcodes); i++) {
-		/* no controller has this ID */
-		status = nvme_admin(&n, (struct nvme_sqe){
-			.opcode = opcodes[i],
-			.cdw11 = 0xffff,
-		}, NULL, 0, NULL);
-		if (status != NVME_INVALID_OPCODE)
-			die("%s: opcode %#x has status %#x, expected %#x", n.vf->bdf,
-			    opcodes[i], status, NVME_INVALID_OPCODE);
-	}
+	/* no controller has this ID */
+	check_refused(opcodes, ARRAY_SIZE(opcodes), (struct nvme_sqe){ .cdw11 = 0xffff });
 }
 
 static struct header *header_of(const struct stream *s)

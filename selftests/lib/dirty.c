@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "dirty.h"
+#include "util.h"
 
 static_assert(sizeof(struct dirty_range) ==
 	       sizeof(struct vfio_device_feature_dma_logging_range), "another layout");
@@ -47,4 +48,45 @@ int dirty_report(struct vf *vf, __u64 iova, __u64 length, __u64 page_size, void 
 
 	return vf_feature(vf, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
 			  &report, sizeof(report));
+}
+
+unsigned int dirty_count(const __u64 *map, unsigned int words)
+{
+	unsigned int i, count = 0;
+
+	for (i = 0; i < words; i++)
+		count += __builtin_popcountll(map[i]);
+	return count;
+}
+
+bool dirty_has(struct nvme *n, const __u64 *map, const void *p)
+{
+	unsigned int page = ((unsigned char *)p - n->mem) / PAGE;
+
+	return map[page / 64] >> page % 64 & 1;
+}
+
+struct nvme_req *dirty_submit(struct nvme *n, __u8 opcode, __u32 lba, unsigned char *data)
+{
+	return nvme_submit(n->queue->next, (struct nvme_sqe){
+		.opcode = opcode,
+		.nsid = n->nsid,
+		.prp1 = nvme_iova(n, data),
+		.prp2 = nvme_iova(n, data + PAGE),
+		.cdw10 = lba,
+		.cdw12 = 2 * PAGE / n->lba_size - 1,
+	});
+}
+
+void dirty_transfer(struct nvme *n, __u8 opcode, __u32 lba, unsigned char *data)
+{
+	struct nvme_req *req = dirty_submit(n, opcode, lba, data);
+	struct nvme_queue *q = n->queue->next;
+
+	nvme_ring(n, q);
+	nvme_await(q, 1);
+	nvme_reap(n, q);
+	if (req->status)
+		die("opcode %#x: status %#x", opcode, req->status);
+	req->busy = false;
 }

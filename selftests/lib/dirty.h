@@ -3,6 +3,7 @@
 #ifndef NVMEVF_TEST_DIRTY_H
 #define NVMEVF_TEST_DIRTY_H
 
+#include "nvme.h"
 #include "vf.h"
 
 /* Memory as the VF addresses it, in bytes. VFIO has another name for the same. */
@@ -22,5 +23,14 @@ int dirty_start(struct vf *vf, const struct dirty_range *ranges,
 int dirty_stop(struct vf *vf);
 /* Set a bit of @map for each page that was written, and forget it; return 0 or -errno. */
 int dirty_report(struct vf *vf, __u64 iova, __u64 length, __u64 page_size, void *map);
+
+/* Return how many bits are set in a map. */
+unsigned int dirty_count(const __u64 *map, unsigned int words);
+/* Return whether the bit of @p is set. @map is that of all memory of the guest. */
+bool dirty_has(struct nvme *n, const __u64 *map, const void *p);
+/* Submit a read or a write of two pages to the first I/O queue, with @data as the buffer. */
+struct nvme_req *dirty_submit(struct nvme *n, __u8 opcode, __u32 lba, unsigned char *data);
+/* Likewise, and wait. A read writes the data and the page of the completions. */
+void dirty_transfer(struct nvme *n, __u8 opcode, __u32 lba, unsigned char *data);
 
 #endif /* NVMEVF_TEST_DIRTY_H */
