@@ -22,6 +22,10 @@ cache=$NVMEVF_CACHE/nvme-vfio-pci
 # The order of sort and the ranges of grep must not depend on the caller's locale.
 export LC_ALL=C.UTF-8
 
+# With these, a makefile of the kernel takes itself for a part of this project's make, and some
+# then write their results elsewhere.
+unset MAKEFLAGS MAKELEVEL MAKEOVERRIDES MFLAGS
+
 # A script and those that it calls show the time since the same moment.
 export TESTBED_BEGAN=${TESTBED_BEGAN:-$EPOCHSECONDS}
 step=0
