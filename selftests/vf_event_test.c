@@ -125,7 +125,7 @@ TEST_F(vf_event, reset)
 	struct at at;
 	int ret;
 
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count(); i++) {
 		const struct point *p = &points[i];
 
 		io_submit_all(n, 3);
@@ -362,7 +362,7 @@ TEST_F(vf_event, close)
 	unsigned int i;
 	int irq;
 
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count(); i++) {
 		io_submit_all(&self->n, 3);
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		closer.at = &at;
@@ -433,7 +433,7 @@ TEST_F(vf_event, kill)
 	unsigned int i;
 	pid_t pid;
 
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count(); i++) {
 		vf_close(&self->vf);
 		pid = start_user_at(self, &points[i]);
 		kill(pid, SIGKILL);
@@ -517,7 +517,7 @@ TEST_F(vf_event, unbind)
 	struct at at;
 
 	snprintf(path, sizeof(path), DRIVER "%s", self->bdf);
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count(); i++) {
 		io_submit_all(&self->n, 3);
 		request.fd = vf_request_fd(&self->vf);
 		request.events = POLLIN;
