@@ -86,6 +86,23 @@ static void run_and_check_io(struct nvme *n, struct vf *vf)
 	io_check(n);
 }
 
+/*
+ * Does @s have the state of the VF that was in @first, and no byte lost or repeated? The
+ * vendor's set keeps that state. With the standard's, the controller tells it anew, and its
+ * clocks have gone on.
+ */
+static bool is_saved_again(const struct stream *first, const struct stream *s)
+{
+	const struct nvmevf_end *end = (void *)s->data + s->len - sizeof(*end);
+
+	if (s->len != first->len)
+		return false;
+	if (!vf_standard())
+		return !memcmp(s->data, first->data, s->len);
+	return !memcmp(s->data, first->data, PAYLOAD_AT) &&
+	       end->crc32c == crc32c(s->data, s->len - END_SIZE);
+}
+
 /* Reads of every size return the same stream; reads at its end return 0. */
 TEST_F(datafd, read_sizes)
 {
@@ -105,8 +122,7 @@ TEST_F(datafd, read_sizes)
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL));
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, &fd));
 		ASSERT_EQ(0, stream_read(&s, fd, size));
-		ASSERT_EQ(first.len, s.len);
-		ASSERT_EQ(0, memcmp(first.data, s.data, s.len))
+		ASSERT_TRUE(is_saved_again(&first, &s))
 			TH_LOG("reads of %zu bytes", size);
 		ASSERT_EQ(0, read(fd, &byte, 1));
 		ASSERT_EQ(0, read(fd, &byte, 0));
@@ -239,7 +255,7 @@ TEST_F(datafd, precopy)
 	run_and_check_io(&self->n, vf);
 }
 
-/* STOP_COPY wakes a poll() that began in PRE_COPY, also if a kept state is reused. */
+/* STOP_COPY wakes a poll() that began in PRE_COPY, also if the VF was saved before. */
 TEST_F(datafd, stop_copy_wakes_poll)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
@@ -261,7 +277,7 @@ TEST_F(datafd, stop_copy_wakes_poll)
 
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP_COPY, NULL));
 		EXPECT_EQ(1, epoll_wait(epoll, &event, 1, 1000 * PATIENCE));
-		/* The driver keeps the saved state for the second pass. */
+		/* With the vendor's set, the second pass has the state that is kept. */
 		ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_STOP, NULL));
 		close(epoll);
 		close(fd);
@@ -452,8 +468,7 @@ TEST_F(datafd, unmapped_buffer)
 		EXPECT_EQ(-EFAULT, len);
 	}
 	ASSERT_EQ(0, stream_read(&got, fd, 65536));
-	ASSERT_EQ(s.len, got.len);
-	EXPECT_EQ(0, memcmp(s.data, got.data, s.len));
+	EXPECT_TRUE(is_saved_again(&s, &got));
 	close(fd);
 	run_and_check_io(&self->n, &self->src);
 }

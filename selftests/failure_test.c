@@ -26,6 +26,9 @@
 /* Time limit in seconds to detect and reset a controller that failed. */
 #define BOUND	10
 
+/* Bytes of the header of a state, with the standard's set */
+#define HEADER	48
+
 FIXTURE(failure)
 {
 	struct nvme n;
@@ -73,28 +76,50 @@ static void move_to_sibling_vf(FIXTURE_DATA(failure) * self)
 
 /* Transitions that send a command. */
 static const struct transition {
-	const char	*name;		/* of the command */
 	enum fault_command	command;
 	unsigned int	from, to;
 	bool		saved;		/* the driver keeps a saved state */
 } transitions[] = {
-#define TRANSITION(name, command, from, to, ...)	\
-	{ name, command, VFIO_DEVICE_STATE_##from, VFIO_DEVICE_STATE_##to, __VA_ARGS__ }
-	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, RUNNING, PRE_COPY),
-	TRANSITION("SUSPEND", COMMAND_SUSPEND, RUNNING, RUNNING_P2P),
-	TRANSITION("SAVE_DATA", COMMAND_SAVE, STOP, STOP_COPY),
+#define TRANSITION(command, from, to, ...)	\
+	{ COMMAND_##command, VFIO_DEVICE_STATE_##from, VFIO_DEVICE_STATE_##to, __VA_ARGS__ }
+	TRANSITION(QUERY, RUNNING, PRE_COPY),
+	TRANSITION(SUSPEND, RUNNING, RUNNING_P2P),
+	TRANSITION(SAVE, STOP, STOP_COPY),
 	/* write() sends LOAD_DATA. */
-	TRANSITION("LOAD_DATA", COMMAND_LOAD, RESUMING, RESUMING),
-	TRANSITION("LOAD_DATA", COMMAND_LOAD, RUNNING_P2P, RUNNING, true),
-	TRANSITION("RESUME", COMMAND_RESUME, RUNNING_P2P, RUNNING),
-	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, RUNNING_P2P, PRE_COPY_P2P),
-	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, PRE_COPY_P2P, STOP_COPY),
-	TRANSITION("QUERY_DATA_SIZE", COMMAND_QUERY, STOP, STOP_COPY),
-	TRANSITION("SUSPEND", COMMAND_SUSPEND, PRE_COPY, PRE_COPY_P2P),
-	TRANSITION("SAVE_DATA", COMMAND_SAVE, PRE_COPY_P2P, STOP_COPY),
-	TRANSITION("RESUME", COMMAND_RESUME, RUNNING_P2P, RUNNING, true),
-	TRANSITION("RESUME", COMMAND_RESUME, PRE_COPY_P2P, PRE_COPY),
+	TRANSITION(LOAD, RESUMING, RESUMING),
+	TRANSITION(LOAD, RUNNING_P2P, RUNNING, true),
+	TRANSITION(RESUME, RUNNING_P2P, RUNNING),
+	TRANSITION(QUERY, RUNNING_P2P, PRE_COPY_P2P),
+	TRANSITION(QUERY, PRE_COPY_P2P, STOP_COPY),
+	TRANSITION(QUERY, STOP, STOP_COPY),
+	TRANSITION(SUSPEND, PRE_COPY, PRE_COPY_P2P),
+	TRANSITION(SAVE, PRE_COPY_P2P, STOP_COPY),
+	TRANSITION(RESUME, RUNNING_P2P, RUNNING, true),
+	TRANSITION(RESUME, PRE_COPY_P2P, PRE_COPY),
 };
+
+/* With the standard's set, nothing is loaded to roll back: Get leaves the state in the VF. */
+static bool is_sent(const struct transition *t)
+{
+	return !vf_standard() || t->command != COMMAND_LOAD || !t->saved;
+}
+
+/* Return the command's name in the driver's messages. */
+static const char *command_name(const struct transition *t)
+{
+	switch (t->command) {
+	case COMMAND_QUERY:
+		return vf_standard() ? "Get Controller State" : "QUERY_DATA_SIZE";
+	case COMMAND_SUSPEND:
+		return vf_standard() ? "Suspend" : "SUSPEND";
+	case COMMAND_RESUME:
+		return vf_standard() ? "Resume" : "RESUME";
+	case COMMAND_SAVE:
+		return vf_standard() ? "Get Controller State" : "SAVE_DATA";
+	default:
+		return vf_standard() ? "Set Controller State" : "LOAD_DATA";
+	}
+}
 
 /* Number of first entries that cover each command, and LOAD_DATA in both states. */
 #define EACH_COMMAND	6
@@ -227,7 +252,7 @@ static void fail_once(struct __test_metadata *_metadata, struct nvme *n,
 	attempt_end(&t);
 	io_wait(n);
 	if (_metadata->exit_code == KSFT_FAIL)
-		TH_LOG("%s from state %u to %u, status %#x", transition->name,
+		TH_LOG("%s from state %u to %u, status %#x", command_name(transition),
 		       transition->from, transition->to, status);
 }
 
@@ -246,7 +271,7 @@ TEST_F(failure, command_status)
 
 	sibling_start(&self->sibling);
 	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
-		for (k = 0; k < ARRAY_SIZE(statuses); k++)
+		for (k = 0; k < ARRAY_SIZE(statuses) && is_sent(&transitions[i]); k++)
 			fail_once(_metadata, n, &transitions[i], statuses[k]);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
 		io_check(n);
@@ -271,6 +296,8 @@ TEST_F(failure, busy)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
+		if (!is_sent(&transitions[i]))
+			continue;
 		attempt_begin(&t, &transitions[i], n);
 		ASSERT_TRUE(fault_set_times(n->vf->bdf, transitions[i].command,
 					    FAULT_STATUS, i % 2 ? 0x1821 : 0x21, 5));
@@ -280,7 +307,7 @@ TEST_F(failure, busy)
 		attempt_end(&t);
 		io_wait(n);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
-			TH_LOG("%s from state %u to %u", transitions[i].name,
+			TH_LOG("%s from state %u to %u", command_name(&transitions[i]),
 			       transitions[i].from, transitions[i].to);
 	}
 	move_to_sibling_vf(self);
@@ -294,6 +321,8 @@ TEST_F(failure, busy_for_ever)
 	int status;
 	pid_t pid;
 
+	if (vf_standard())
+		SKIP(return, "this does not depend on the command set");
 	ASSERT_TRUE(fault_set(vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x21));
 	begin = now_ms();
 	EXPECT_EQ(-EIO, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
@@ -435,7 +464,8 @@ TEST_F(failure, undo_fails)
 
 /*
  * SAVE_DATA fails, but has disabled the VF. The driver cannot know, so the guest finds a
- * controller that is disabled and starts it again. Nothing that was completed is lost.
+ * controller that is disabled and starts it again. Nothing that was completed is lost. The
+ * standard's Get has no effect, so the guest goes on.
  */
 TEST_F(failure, save_fails_after_its_effect)
 {
@@ -444,7 +474,7 @@ TEST_F(failure, save_fails_after_its_effect)
 	struct stream s;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+	for (i = vf_standard(); i < ARRAY_SIZE(faults); i++) {
 		io_submit_all(n, 3);
 		guest_suspend(n);
 		ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_SAVE, faults[i], 0x6));
@@ -457,12 +487,20 @@ TEST_F(failure, save_fails_after_its_effect)
 		EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 		if (faults[i] == FAULT_PART)
 			EXPECT_EQ(0U, nvme_read32(n, NVME_CC));
-		guest_restart(n);
+		if (vf_standard()) {
+			io_wait(n);
+			io_check(n);
+		} else {
+			guest_restart(n);
+		}
 	}
 	move_to_sibling_vf(self);
 }
 
-/* LOAD_DATA fails half-way. The next LOAD_DATA, there or at the source, replaces all. */
+/*
+ * LOAD_DATA fails half-way. The next LOAD_DATA, there or at the source, replaces all. With the
+ * standard's set, the source still has its state.
+ */
 TEST_F(failure, load_fails_after_its_effect)
 {
 	static const enum fault_kind faults[] = { FAULT_PART, FAULT_STATUS_AFTER };
@@ -472,10 +510,11 @@ TEST_F(failure, load_fails_after_its_effect)
 	unsigned int i;
 	int fd;
 
-	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+	for (i = vf_standard(); i < ARRAY_SIZE(faults); i++) {
 		io_submit_all(n, 3);
 		ASSERT_TRUE(fault_set_once(target->bdf, COMMAND_LOAD, faults[i], 0x6));
-		ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_LOAD, faults[i], 0x6));
+		if (!vf_standard())
+			ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_LOAD, faults[i], 0x6));
 		guest_suspend(n);
 		guest_save(n, &s);
 		vf_enter_state(target, VFIO_DEVICE_STATE_RESUMING, &fd);
@@ -485,9 +524,13 @@ TEST_F(failure, load_fails_after_its_effect)
 		free(s.data);
 		vf_reset(target);
 
-		EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
-		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(n->vf));
-		guest_check_frozen(n, "when LOAD_DATA failed");
+		guest_check_frozen(n, "when LOAD_DATA failed at the target");
+		if (!vf_standard()) {
+			EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING,
+						     NULL));
+			EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(n->vf));
+			guest_check_frozen(n, "when LOAD_DATA failed");
+		}
 		EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 		io_wait(n);
 		io_check(n);
@@ -504,8 +547,10 @@ TEST_F(failure, one_log_line)
 	time_t end;
 
 	for (i = 0; i < EACH_COMMAND; i++) {
+		if (!is_sent(&transitions[i]))
+			continue;
 		snprintf(name, sizeof(name), "%s: %s failed", n->vf->bdf,
-			 transitions[i].name);
+			 command_name(&transitions[i]));
 		snprintf(text, sizeof(text), "%s: NVMe status %#x ", name,
 			 0x4006 + i);
 		end = time(NULL) + PATIENCE;
@@ -523,7 +568,8 @@ TEST_F(failure, one_log_line)
 
 /*
  * SAVE_DATA returns a bad state, the only copy. Both controllers refuse to load
- * the state, so the guest cannot continue on either VF before a reset.
+ * the state, so the guest cannot continue on either VF before a reset. With the
+ * standard's set, the source still has the state, and goes on.
  */
 static void save_bad_state(struct __test_metadata *_metadata, struct nvme *n,
 			   struct vf *target, enum fault_kind fault, __u32 value,
@@ -548,31 +594,80 @@ static void save_bad_state(struct __test_metadata *_metadata, struct nvme *n,
 	close(fd);
 	vf_reset(target);
 
-	EXPECT_EQ(-EINVAL, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
-	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(vf));
-	guest_check_frozen(n, "after its state was refused");
-	vf_reset(vf);
-	guest_restart(n);
+	if (vf_standard()) {
+		guest_roll_back(n);
+		io_wait(n);
+	} else {
+		EXPECT_EQ(-EINVAL, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING_P2P, vf_get_state(vf));
+		guest_check_frozen(n, "after its state was refused");
+		vf_reset(vf);
+		guest_restart(n);
+	}
+	if (_metadata->exit_code == KSFT_FAIL)
+		TH_LOG("fault %u, value %u", fault, value);
+}
+
+/*
+ * The header of a state is bad, and the standard's set has headers. So the source notices, and
+ * the guest goes on there.
+ */
+static void save_bad_header(struct __test_metadata *_metadata, struct nvme *n,
+			    enum fault_kind fault, __u32 value, int error)
+{
+	struct stream s;
+
+	io_submit_all(n, 3);
+	ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_SAVE, fault, value));
+	guest_suspend(n);
+	guest_stop_copy(n, &s);
+	EXPECT_EQ(error, stream_read_more(&s, n->data_fd, PAGE));
+	EXPECT_EQ(0, s.len);
+	free(s.data);
+	guest_check_frozen(n, "when the header was refused");
+	EXPECT_EQ(0, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	close(n->data_fd);
+	n->data_fd = -1;
+	io_wait(n);
 	if (_metadata->exit_code == KSFT_FAIL)
 		TH_LOG("fault %u, value %u", fault, value);
 }
 
 TEST_F(failure, damaged_on_save)
 {
+	const __u32 first = vf_standard() ? HEADER : 0;
 	struct vf *target = &self->sibling.vf;
 	struct nvme *n = &self->n;
+	__u64 size = first + 1;
 	struct stream s;
-	__u64 size = 1;
 	__u32 at;
 
 	/* Damage each of the first bytes, a sample of the others, and the last. */
-	for (at = 0; at < size; at = at < 24 ? at + 1 :
+	for (at = first; at < size; at = at < first + 24 ? at + 1 :
 	     at < size - 1 && at + 97 >= size ? size - 1 : at + 97) {
 		save_bad_state(_metadata, n, target, FAULT_DAMAGE, at, &s);
 		size = stream_state_length(&s);
 		free(s.data);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
 	}
+	move_to_sibling_vf(self);
+}
+
+/* Of a header, the source checks the version and the two sizes. */
+TEST_F(failure, damaged_header_on_save)
+{
+	struct nvme *n = &self->n;
+	__u32 at;
+
+	if (!vf_standard())
+		SKIP(return, "the command set is the vendor's");
+	for (at = 0; at < HEADER; at = at == 1 ? 16 : at + 1) {
+		/* Sizes are two numbers of 128 bits, in dwords; the limit is 16 MiB. */
+		save_bad_header(_metadata, n, FAULT_DAMAGE, at, at < 2 ? -EINVAL :
+				at % 16 < 2 ? -EIO : -E2BIG);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
+	}
+	io_check(n);
 	move_to_sibling_vf(self);
 }
 
@@ -594,6 +689,11 @@ TEST_F(failure, truncated_on_save)
 
 	for (length = 0; length < used; length = length < used - 1 &&
 	     2 * length + 1 >= used ? used - 1 : 2 * length + 1) {
+		if (vf_standard() && length < HEADER) {
+			save_bad_header(_metadata, n, FAULT_LENGTH, length, -EIO);
+			ASSERT_NE(KSFT_FAIL, _metadata->exit_code);
+			continue;
+		}
 		save_bad_state(_metadata, n, target, FAULT_LENGTH, length, &s);
 		for (i = length; i < stream_state_length(&s); i++)
 			EXPECT_EQ(0, s.data[PAYLOAD_AT + i]);
@@ -609,6 +709,8 @@ TEST_F(failure, too_long_on_save)
 	struct nvme *n = &self->n;
 	struct stream s;
 
+	if (vf_standard())
+		SKIP(return, "the standard's Get has a length");
 	save_bad_state(_metadata, n, &self->sibling.vf, FAULT_LENGTH, 2 * PAGE, &s);
 	EXPECT_GT(2 * PAGE, stream_state_length(&s));
 	free(s.data);
@@ -625,6 +727,8 @@ TEST_F(failure, past_end_on_save)
 	struct stream s;
 	int ret;
 
+	if (vf_standard())
+		SKIP(return, "the standard's Get has a length");
 	ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_SAVE, FAULT_LENGTH, 3 * PAGE));
 	guest_suspend(n);
 	guest_stop_copy(n, &s);
@@ -672,6 +776,8 @@ TEST_F(failure, damaged_on_load)
 		guest_roll_back(n);
 		io_wait(n);
 		io_check(n);
+		if (vf_standard())
+			continue;
 
 		/* LOAD_DATA fails on the source, too; a second attempt works. */
 		ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_LOAD, faults[i].fault,
@@ -699,6 +805,8 @@ TEST_F(failure, slow_command)
 
 	sibling_start(&self->sibling);
 	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
+		if (!is_sent(&transitions[i]))
+			continue;
 		attempt_begin(&t, &transitions[i], n);
 		ASSERT_TRUE(fault_set_once(n->vf->bdf, transitions[i].command,
 					   FAULT_DELAY, 200));
@@ -711,7 +819,7 @@ TEST_F(failure, slow_command)
 		attempt_end(&t);
 		io_wait(n);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
-			TH_LOG("%s from state %u to %u", transitions[i].name,
+			TH_LOG("%s from state %u to %u", command_name(&transitions[i]),
 			       transitions[i].from, transitions[i].to);
 	}
 	io_check(n);
@@ -731,14 +839,28 @@ static void attempt_begin_fault(struct __test_metadata *_metadata, struct attemp
 	ASSERT_TRUE(fault_set_once(bdf, transition->command, fault, value));
 }
 
+/*
+ * Return the result of a command before which the VF was taken offline. The standard's Resume
+ * says that the VF is not suspended, as after a reset by its owner, so the driver takes it for
+ * running. A VF that is offline may get a state, but not one with queues.
+ */
+static int offline_result(const struct transition *t)
+{
+	if (vf_standard() && t->command == COMMAND_RESUME)
+		return 0;
+	return vf_standard() && t->command == COMMAND_LOAD ? -EINVAL : -EIO;
+}
+
 /* Run an attempt during whose command the VF fails. */
 static void attempt_fail(struct __test_metadata *_metadata, struct attempt *t,
 			 const struct transition *transition, struct nvme *n,
 			 enum fault_kind fault, __u32 value)
 {
+	int ret = fault == FAULT_OFFLINE ? offline_result(transition) : -EIO;
+
 	attempt_begin_fault(_metadata, t, transition, n, fault, value);
-	EXPECT_EQ(-EIO, attempt_run(t));
-	EXPECT_EQ(attempt_state_on_failure(t), vf_get_state(n->vf));
+	EXPECT_EQ(ret, attempt_run(t));
+	EXPECT_EQ(ret ? attempt_state_on_failure(t) : transition->to, vf_get_state(n->vf));
 }
 
 /* End an attempt after a reset of the VF: the guest works and can migrate. */
@@ -755,7 +877,7 @@ static void attempt_end_reset(struct __test_metadata *_metadata, struct attempt 
 	free(s.data);
 	guest_roll_back(n);
 	ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
-		TH_LOG("%s from state %u to %u", t->transition->name,
+		TH_LOG("%s from state %u to %u", command_name(t->transition),
 		       t->transition->from, t->transition->to);
 }
 
@@ -774,6 +896,8 @@ static void fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(failure) *
 
 	sibling_start(&self->sibling);
 	for (i = 0; i < ARRAY_SIZE(transitions); i++) {
+		if (!is_sent(&transitions[i]))
+			continue;
 		attempt_fail(_metadata, &t, &transitions[i], &self->n, fault, value);
 		recover(_metadata, self, &t, transitions[i].from);
 		attempt_end_reset(_metadata, &t);
@@ -813,9 +937,10 @@ static void recover_offline(struct __test_metadata *_metadata,
 			    FIXTURE_DATA(failure) * self, struct attempt *t,
 			    unsigned int from)
 {
+	bool resumes = vf_standard() && from != VFIO_DEVICE_STATE_RESUMING;
 	struct vf *vf = &self->vf;
 
-	EXPECT_EQ(runs(from) ? 0 : -EIO, attempt_recover(t));
+	EXPECT_EQ(runs(from) || resumes ? 0 : -EIO, attempt_recover(t));
 	vf_reset(vf);
 	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
 	EXPECT_EQ(-EIO, vf_mig_data_size(vf));
@@ -848,6 +973,8 @@ static void time_out(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * 
 
 	pf_set_timeout(&self->pf, 1);
 	for (i = 0; i < count; i++) {
+		if (!is_sent(&transitions[i]))
+			continue;
 		sibling_start(&self->sibling);
 		attempt_begin_fault(_metadata, &t, &transitions[i], n, fault, 0);
 		log_open();
@@ -859,7 +986,7 @@ static void time_out(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * 
 
 		EXPECT_TRUE(log_has(message));
 		snprintf(text, sizeof(text), "%s: %s failed: ", vf->bdf,
-			 transitions[i].name);
+			 command_name(&transitions[i]));
 		EXPECT_TRUE(log_has(text));
 
 		state = vf_get_state(vf);
@@ -886,7 +1013,7 @@ static void time_out(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * 
 		guest_restart(n);
 		guest_restart(&self->sibling.n);
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
-			TH_LOG("%s from state %u to %u", transitions[i].name,
+			TH_LOG("%s from state %u to %u", command_name(&transitions[i]),
 			       transitions[i].from, transitions[i].to);
 	}
 	TH_LOG("longest time from command to live PF: %lld ms", longest);

@@ -5,7 +5,8 @@
  * had enabled, so they need no memory of a guest.
  *
  * Only a device model whose state has another format needs other streams. "make golden"
- * writes them: with NVMEVF_GOLDEN=make, this test saves and prints them.
+ * writes them: with NVMEVF_GOLDEN=make, this test saves and prints those of the command set
+ * in use.
  */
 #include <unistd.h>
 
@@ -21,12 +22,20 @@
 #define FIRMWARE_MISMATCH	\
 	"/sys/module/nvme_vfio_pci/parameters/allow_firmware_mismatch"
 
-static unsigned char with_namespaces[] = {
+static unsigned char vendor_with_namespaces[] = {
 #include "golden/v1-namespaces.inc"
 };
 
-static unsigned char without_namespaces[] = {
+static unsigned char vendor_without_namespaces[] = {
 #include "golden/v1.inc"
+};
+
+static unsigned char standard_with_namespaces[] = {
+#include "golden/v1-standard-namespaces.inc"
+};
+
+static unsigned char standard_without_namespaces[] = {
+#include "golden/v1-standard.inc"
 };
 
 FIXTURE(golden)
@@ -115,12 +124,22 @@ static void load(struct __test_metadata *_metadata, FIXTURE_DATA(golden) * self,
 
 TEST_F(golden, with_namespaces)
 {
-	load(_metadata, self, with_namespaces, sizeof(with_namespaces), true);
+	if (vf_standard())
+		load(_metadata, self, standard_with_namespaces,
+		     sizeof(standard_with_namespaces), true);
+	else
+		load(_metadata, self, vendor_with_namespaces,
+		     sizeof(vendor_with_namespaces), true);
 }
 
 TEST_F(golden, without_namespaces)
 {
-	load(_metadata, self, without_namespaces, sizeof(without_namespaces), false);
+	if (vf_standard())
+		load(_metadata, self, standard_without_namespaces,
+		     sizeof(standard_without_namespaces), false);
+	else
+		load(_metadata, self, vendor_without_namespaces,
+		     sizeof(vendor_without_namespaces), false);
 }
 
 /* Print the streams that this driver and this device model write. */
@@ -132,10 +151,10 @@ TEST_F(golden, make)
 	if (!make || strcmp(make, "make"))
 		return;
 	s = save(self, true);
-	print("v1-namespaces ", &s);
+	print(vf_standard() ? "v1-standard-namespaces " : "v1-namespaces ", &s);
 	free(s.data);
 	s = save(self, false);
-	print("v1 ", &s);
+	print(vf_standard() ? "v1-standard " : "v1 ", &s);
 	free(s.data);
 }
 

@@ -30,7 +30,7 @@
 /* The good streams of two guests. */
 static struct stream good[2];
 static struct stream namespaces;	/* the NAMESPACES record */
-static __u64 limit;		/* bytes of state that one command can carry */
+static __u64 limit;		/* bytes of state that the driver takes */
 
 /* The work of one process, on one VF. */
 struct run {
@@ -114,6 +114,8 @@ static void check_trace(struct run *run)
 	for (i = 0; i < run->tried; i++) {
 		const struct verdict *v = &run->verdicts[i];
 
+		if (v->log_only)
+			continue;
 		do {
 			line = strsep(&rest, "\n");
 		} while (line && is_other_command(line));
@@ -493,7 +495,7 @@ TEST_F(hostile, killed_in_write)
 /* The kernel log must say why, unless the message was rate limited. */
 TEST_F(hostile, log)
 {
-	static const struct {
+	const struct {
 		size_t		at;
 		unsigned char	flip;
 		const char	*text;
@@ -507,9 +509,12 @@ TEST_F(hostile, log)
 		{ IDENTITY_AT + 8, 3, "stream version 2, expected 1" },
 		{ IDENTITY_AT + 24, 1, "source model \"" },
 		{ IDENTITY_AT + 64, 1, "source firmware \"" },
-		{ IDENTITY_AT + 20, 3, "source command set 2 (standard), expected 1 (vendor)" },
+		{ IDENTITY_AT + 20, 3, vf_standard() ?
+		  "source command set 1 (vendor), expected 2 (standard)" :
+		  "source command set 2 (standard), expected 1 (vendor)" },
 		{ IDENTITY_AT + 80, 5, "source state version 5, expected 0" },
-		{ IDENTITY_AT + 88, 0x1f,
+		{ IDENTITY_AT + 88, 0x1f, vf_standard() ?
+		  "source state UUID 71766d65-7666-4c4d-8000-737464000001, expected 6e766d65-" :
 		  "source state UUID 1f000000-0000-0000-0000-000000000000, expected 00000000-" },
 		{ IDENTITY_AT + 75, 0x80, "* bytes of controller state, limit " },
 		{ PAYLOAD_AT, 1, "checksum mismatch: calculated 0x" },

@@ -148,7 +148,7 @@ static void test_each_point(struct __test_metadata *_metadata,
 	unsigned long done = 0;
 	struct at at;
 
-	for (i = event->first; i < points_count;
+	for (i = event->first; i < points_count();
 	     i = next_point(i, event->step), count++) {
 		io_submit_all(n, 3);
 		sibling_start(sibling);
@@ -669,7 +669,7 @@ TEST_F(pf_event, remove_vfs)
 	unsigned int i, count = 0;
 	struct at at;
 
-	for (i = 0; i < points_count; i = next_point(i, 5), count++) {
+	for (i = 0; i < points_count(); i = next_point(i, 5), count++) {
 		sibling_start(sibling);
 		request.fd = vf_request_fd(&self->vf);
 		request.events = POLLIN;
@@ -731,7 +731,7 @@ TEST_F(pf_event, remove_modules)
 	struct at at;
 
 	sibling_start(&self->sibling);
-	for (i = 0; i < points_count; i = next_point(i, 4)) {
+	for (i = 0; i < points_count(); i = next_point(i, 4)) {
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme_vfio_pci"));
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme"));
@@ -744,7 +744,7 @@ TEST_F(pf_event, remove_modules)
 	sibling_stop(&self->sibling);
 	EXPECT_FALSE(self->sibling.lost);
 
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count(); i++) {
 		if (points[i].command && points[i].command != COMMAND_SAVE)
 			continue;
 		point_reach(&at, &points[i], &self->vf, &self->good);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test the limit of the controller state: the bytes that one command carries. The
- * device model reports any size on request (fault_set()).
+ * Test the limit of the controller state: the bytes that one command carries, or 16 MiB with
+ * the standard's set. The device model reports any size on request (fault_set()).
  */
 #include <fcntl.h>
 #include <unistd.h>
@@ -60,6 +60,24 @@ static bool set_state_size(struct vf *vf, __u32 running, __u32 suspended)
 	       fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, suspended);
 }
 
+#define STANDARD_HEADER	48	/* bytes of a state of the standard's set */
+
+/* Return the limit that @text states, which is about a state, for @size bytes; or 0. */
+static unsigned int stated_limit(const char *text, __u32 size)
+{
+	unsigned int queues, vendor, limit;
+
+	if (vf_standard() &&
+	    sscanf(text, "%u and %u dwords of controller state, limit %u bytes", &queues,
+		   &vendor, &limit) == 3)
+		return STANDARD_HEADER + 4 * (queues + vendor) == size ? limit : 0;
+	if (!vf_standard() &&
+	    sscanf(text, "%u bytes of controller state, one command carries %u", &vendor,
+		   &limit) == 2)
+		return vendor == size ? limit : 0;
+	return 0;
+}
+
 /* Return the limit that the kernel log states for @size bytes of state, or 0. */
 static unsigned int logged_limit(int log, struct vf *vf, __u32 size)
 {
@@ -68,16 +86,20 @@ static unsigned int logged_limit(int log, struct vf *vf, __u32 size)
 	ssize_t len;
 	char *found;
 
-	snprintf(expected, sizeof(expected),
-		 "%s: cannot migrate: %u bytes of controller state, one command carries ",
-		 vf->bdf, size);
+	snprintf(expected, sizeof(expected), "%s: cannot migrate: ", vf->bdf);
 	while ((len = read(log, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
 		line[len > 0 ? len : 0] = '\0';
 		found = strstr(line, expected);
 		if (found)
-			limit = strtoul(found + strlen(expected), NULL, 10);
+			limit = stated_limit(found + strlen(expected), size) ?: limit;
 	}
 	return limit;
+}
+
+/* The largest state that the device model reports. */
+static __u32 largest(void)
+{
+	return vf_standard() ? 64U << 20 : ~0U;
 }
 
 static unsigned int find_limit(int log, struct vf *vf)
@@ -85,11 +107,11 @@ static unsigned int find_limit(int log, struct vf *vf)
 	unsigned int limit;
 
 	must(lseek(log, 0, SEEK_END));
-	if (!set_state_size(vf, ~0U, ~0U))
+	if (!set_state_size(vf, largest(), largest()))
 		return 0;
 	if (vf_mig_data_size(vf) != -E2BIG)
-		die("a state of %u bytes was not refused with -E2BIG", ~0U);
-	limit = logged_limit(log, vf, ~0U);
+		die("a state of %u bytes was not refused with -E2BIG", largest());
+	limit = logged_limit(log, vf, largest());
 	if (!limit)
 		die("the kernel log does not state the limit");
 	return limit;
@@ -104,6 +126,8 @@ TEST_F(size, within_limit)
 
 	if (!limit)
 		SKIP(return, "the controller cannot report other sizes");
+	if (vf_standard())
+		SKIP(return, "standard_test has the sizes of this set");
 	TH_LOG("one command carries %u bytes", limit);
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		struct vf *from = n->vf;
@@ -134,7 +158,10 @@ TEST_F(size, above_limit)
 {
 	struct nvme *n = &self->n;
 	unsigned int limit = find_limit(self->log, n->vf), i;
-	const __u32 sizes[] = { limit + 1, 2 * limit, 1U << 31, ~0U };
+	/* The standard's set counts dwords. */
+	const __u32 sizes[] = {
+		limit + (vf_standard() ? 4 : 1), 2 * limit, largest() / 2 + 1, largest(),
+	};
 	struct vf *vf = n->vf;
 	int fd;
 

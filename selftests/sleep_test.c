@@ -67,7 +67,7 @@ TEST_F(sleep, each_state)
 	bool lost;
 
 	sysfs_set("/sys/module/suspend/parameters/pm_test_delay", "0");
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count(); i++) {
 		/* The host cannot sleep while a process waits for a command. */
 		if (points[i].command)
 			continue;

@@ -62,7 +62,7 @@ FIXTURE_SETUP(surprise)
 		SKIP(return, "%s", why);
 	if (!trace_open_steps())
 		SKIP(return, "this kernel has no tracefs");
-	while (self->count < points_count && vf_bdf(self->count + 1)) {
+	while (self->count < points_count() && vf_bdf(self->count + 1)) {
 		bdf[self->count] = vf_bdf(self->count);
 		self->count++;
 	}
@@ -153,7 +153,7 @@ TEST_F(surprise, removal)
 
 	pf_set_timeout(&self->pf, TIMEOUT);
 	for (g = self->guest; g < end; g++) {
-		i = (g - self->guest) * points_count / self->count;
+		i = (g - self->guest) * points_count() / self->count;
 		point_reach(&g->at, &points[i], &g->vf, &g->good);
 		guest_freeze(&g->n);
 	}

@@ -44,7 +44,22 @@ static const struct {
 	{ "nvmevf_reset", "__data_loc char[] vf; " },
 };
 
-#define SUSPEND_FAILED	" error=-5 status=0x4120\n"
+/* What differs between the command sets. */
+static const struct set {
+	unsigned int	suspend, resume, size, save, load;	/* opcodes */
+	unsigned int	header;		/* bytes that tell the size */
+	const char	*runs;		/* how RESUME of a VF that runs ends */
+} vendor = {
+	0xc8, 0xcc, 0xc4, 0xd2, 0xd5, 0, "error=-71 status=0x400c",
+}, standard = {
+	0x41, 0x41, 0x42, 0x42, 0x41, 48, "error=-5 status=0x413a",
+};
+
+static const struct set *set(void)
+{
+	return vf_standard() ? &standard : &vendor;
+}
+
 #define OTHER_MAGIC							\
 	"\"not a stream of this driver: magic 0x4d4c4656454d564f, expected 0x4d4c4656454d564e\""
 
@@ -257,6 +272,27 @@ static void migrate(FIXTURE_DATA(trace) * self, struct stream *s)
 
 #define IDENTIFY	"verb=identify opcode=0x6 bytes=4096 error=0 status=0x0\n"
 
+/*
+ * Return the events of the commands for IDENTITY. With the standard's set, a VF that is to be
+ * loaded is also asked whether it has I/O queues.
+ */
+static const char *identity_commands(char letter, bool loaded)
+{
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	int i;
+
+	for (i = 0; i < 2 + vf_standard(); i++)
+		fprintf(out, "nvmevf_command: vf=%c " IDENTIFY, letter);
+	if (vf_standard() && loaded)
+		fprintf(out,
+			"nvmevf_command: vf=%c verb=size opcode=%#x bytes=%u error=0 status=0x0\n",
+			letter, set()->size, set()->header);
+	fclose(out);
+	return text;
+}
+
 /* Return the events of the commands for NAMESPACES. */
 static const char *namespace_commands(struct vf *vf, char letter)
 {
@@ -293,33 +329,32 @@ TEST_F(trace, migration)
 	state = (stream_state_length(&s) + 3) / 4 * 4;
 	head = stream_state_at(&s);
 	must(asprintf(&expected,
-		      "nvmevf_command: vf=A " IDENTIFY
-		      "nvmevf_command: vf=A " IDENTIFY
-		      "%snvmevf_command: vf=A verb=size opcode=0xc4 bytes=0 error=0 status=0x0\n"
+		      "%s%snvmevf_command: vf=A verb=size opcode=%#x bytes=%u error=0 status=0x0\n"
 		      "nvmevf_arc: vf=A from=RUNNING to=PRE_COPY error=0\n"
 		      "nvmevf_data_read: vf=A offset=0 bytes=%u error=0\n"
 		      "nvmevf_data_read: vf=A offset=%u bytes=0 error=%d\n"
-		      "nvmevf_command: vf=A verb=suspend opcode=0xc8 bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=suspend opcode=%#x bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=A from=PRE_COPY to=PRE_COPY_P2P error=0\n"
-		      "nvmevf_command: vf=A verb=size opcode=0xc4 bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=size opcode=%#x bytes=%u error=0 status=0x0\n"
 		      "nvmevf_arc: vf=A from=PRE_COPY_P2P to=STOP_COPY error=0\n"
-		      "nvmevf_command: vf=A verb=save opcode=0xd2 bytes=%llu error=0 status=0x0\n"
+		      "nvmevf_command: vf=A verb=save opcode=%#x bytes=%llu error=0 status=0x0\n"
 		      "nvmevf_data_read: vf=A offset=%u bytes=%zu error=0\n"
 		      "nvmevf_data_read: vf=A offset=%zu bytes=0 error=0\n"
-		      "nvmevf_command: vf=B verb=suspend opcode=0xc8 bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=suspend opcode=%#x bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=B from=RUNNING to=RUNNING_P2P error=0\n"
 		      "nvmevf_arc: vf=B from=RUNNING_P2P to=STOP error=0\n"
-		      "nvmevf_command: vf=B " IDENTIFY
-		      "nvmevf_command: vf=B " IDENTIFY
-		      "nvmevf_arc: vf=B from=STOP to=RESUMING error=0\n"
-		      "%snvmevf_command: vf=B verb=load opcode=0xd5 bytes=%llu error=0 status=0x0\n"
+		      "%snvmevf_arc: vf=B from=STOP to=RESUMING error=0\n"
+		      "%snvmevf_command: vf=B verb=load opcode=%#x bytes=%llu error=0 status=0x0\n"
 		      "nvmevf_data_write: vf=B offset=0 bytes=%zu error=0\n"
 		      "nvmevf_arc: vf=B from=RESUMING to=STOP error=0\n"
 		      "nvmevf_arc: vf=B from=STOP to=RUNNING_P2P error=0\n"
-		      "nvmevf_command: vf=B verb=resume opcode=0xcc bytes=0 error=0 status=0x0\n"
+		      "nvmevf_command: vf=B verb=resume opcode=%#x bytes=0 error=0 status=0x0\n"
 		      "nvmevf_arc: vf=B from=RUNNING_P2P to=RUNNING error=0\n",
-		      namespaces_a, head, head, -ENOMSG, state, head,
-		      s.len - head, s.len, namespaces_b, state, s.len));
+		      identity_commands('A', false), namespaces_a, set()->size,
+		      set()->header, head, head, -ENOMSG, set()->suspend, set()->size,
+		      set()->header, set()->save, state, head, s.len - head, s.len,
+		      set()->suspend, identity_commands('B', true), namespaces_b,
+		      set()->load, state, s.len, set()->resume));
 	EXPECT_STREQ(expected, seen(self));
 
 	/* An arc takes at least as long as its command. */
@@ -336,18 +371,21 @@ TEST_F(trace, failures)
 {
 	struct nvme *n = &self->n;
 	struct stream s = {};
+	char *expected;
 	int fd;
 
 	/* The controller refuses a command. */
 	ASSERT_TRUE(fault_set(n->vf->bdf, COMMAND_SUSPEND, FAULT_STATUS, 0x4120));
 	EXPECT_EQ(-EIO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL));
 	fault_clear_all(n->vf->bdf);
-	EXPECT_STREQ("nvmevf_command: vf=A verb=suspend opcode=0xc8 bytes=0"
-		     SUSPEND_FAILED
-		     /* The driver makes sure that the VF runs. It does. */
-		     "nvmevf_command: vf=A verb=resume opcode=0xcc bytes=0 error=-71 status=0x400c\n"
-		     "nvmevf_arc: vf=A from=RUNNING to=RUNNING_P2P error=-5\n",
-		     seen(self));
+	/* The driver makes sure that the VF runs. It does. */
+	must(asprintf(&expected,
+		      "nvmevf_command: vf=A verb=suspend opcode=%#x bytes=0 error=-5 status=0x4120\n"
+		      "nvmevf_command: vf=A verb=resume opcode=%#x bytes=0 %s\n"
+		      "nvmevf_arc: vf=A from=RUNNING to=RUNNING_P2P error=-5\n",
+		      set()->suspend, set()->resume, set()->runs));
+	EXPECT_STREQ(expected, seen(self));
+	free(expected);
 
 	/* The driver refuses a stream. */
 	guest_precopy(n, &s);

@@ -125,7 +125,7 @@ TEST_F(vf_event, reset)
 	struct at at;
 	int ret;
 
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count(); i++) {
 		const struct point *p = &points[i];
 
 		io_submit_all(n, 3);
@@ -144,8 +144,11 @@ TEST_F(vf_event, reset)
 		ret = point_finish(&at, at_once());
 		if (p->command == COMMAND_SUSPEND)
 			EXPECT_EQ(-EAGAIN, ret);
-		if (p->command == COMMAND_RESUME || p->command == COMMAND_LOAD)
-			EXPECT_EQ(-EPROTO, ret);
+		/* The standard's driver has what it wants if the VF runs already. */
+		if (p->command == COMMAND_RESUME)
+			EXPECT_EQ(vf_standard() ? 0 : -EPROTO, ret);
+		if (p->command == COMMAND_LOAD)
+			EXPECT_EQ(vf_standard() ? -EIO : -EPROTO, ret);
 		/* A data_fd whose transition was in progress at the reset fails, too. */
 		if (at.fd >= 0)
 			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
@@ -214,9 +217,13 @@ TEST_F(vf_event, reset_after_suspend)
 		EXPECT_EQ(-EAGAIN, t.ret);
 		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
 		EXPECT_FALSE(log_has("RESUME"));
-		/* Command Sequence Error: SUSPEND was carried out before the reset. */
+		/*
+		 * Controller Not Suspended, or the vendor's Command Sequence Error: SUSPEND
+		 * was carried out before the reset.
+		 */
 		events = trace_read();
-		EXPECT_NE(NULL, strstr(events, "error=-71 status=0x400c"));
+		EXPECT_NE(NULL, strstr(events, vf_standard() ? "error=-5 status=0x413a" :
+							       "error=-71 status=0x400c"));
 		free(events);
 		close(fd);
 		restart_and_save(&self->n);
@@ -313,6 +320,15 @@ TEST_F(vf_event, no_answer_after_reset)
 	}
 }
 
+/*
+ * What a VF's owner and driver do when they go is the same for both command sets, so visit fewer
+ * points with the standard's.
+ */
+static unsigned int next_point(unsigned int i)
+{
+	return i + (vf_standard() ? 3 : 1);
+}
+
 static const enum file {
 	DEVICE, GROUP, IOMMU, BAR, DATA, FILES
 } orders[][FILES] = {
@@ -362,7 +378,7 @@ TEST_F(vf_event, close)
 	unsigned int i;
 	int irq;
 
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count(); i = next_point(i)) {
 		io_submit_all(&self->n, 3);
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		closer.at = &at;
@@ -433,7 +449,7 @@ TEST_F(vf_event, kill)
 	unsigned int i;
 	pid_t pid;
 
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count(); i = next_point(i)) {
 		vf_close(&self->vf);
 		pid = start_user_at(self, &points[i]);
 		kill(pid, SIGKILL);
@@ -517,7 +533,7 @@ TEST_F(vf_event, unbind)
 	struct at at;
 
 	snprintf(path, sizeof(path), DRIVER "%s", self->bdf);
-	for (i = 0; i < points_count; i++) {
+	for (i = 0; i < points_count(); i = next_point(i)) {
 		io_submit_all(&self->n, 3);
 		request.fd = vf_request_fd(&self->vf);
 		request.events = POLLIN;

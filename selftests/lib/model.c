@@ -9,28 +9,71 @@ bool model_is_running(unsigned int state)
 	       state == VFIO_DEVICE_STATE_PRE_COPY;
 }
 
+/* Does no guest depend on the ID that the VF presents? */
+static bool may_yield(const struct model *v)
+{
+	return v->away || !v->started || (vf_standard() && v->suspended);
+}
+
+/* Let another VF present the ID of this one. */
+static void yield(struct model *v)
+{
+	if (!v->lost)
+		v->lost_id = v->id;
+	v->lost = v->away || (vf_standard() && v->started && v->suspended);
+	v->id = ++v->pf->last_id;
+}
+
+/* With the standard's set, present the ID of the state again, unless another VF runs with it. */
+static bool regain(struct model *v)
+{
+	struct model *other;
+
+	if (!v->lost)
+		return true;
+	other = vf_standard() ? v->pf->presenter(v, v->lost_id) : NULL;
+	if (!vf_standard() || (other && !may_yield(other)))
+		return false;
+	if (other)
+		yield(other);
+	v->id = v->lost_id;
+	v->lost = false;
+	return true;
+}
+
 int model_command(struct model *v, enum model_command c)
 {
 	if (!v->pf->bound)
 		return -ENODEV;
-	if (!v->online)
+	/* The standard's commands decide themselves about a VF that is offline. */
+	if (!v->online && !vf_standard())
 		return -EIO;
 	if (v->fault[c])
 		return v->fault[c];
+	/* A VF that is offline could only take a state without queues. */
+	if (!v->online && c == LOAD)
+		return -EINVAL;
+	if (!v->online && c != RESUME)
+		return -EIO;
 
 	switch (c) {
 	case SUSPEND:
 		v->suspended = true;
 		return 0;
 	case RESUME:
-		if (!v->suspended || v->lost)
+		/* Controller Not Suspended is what the driver wants. */
+		if (!v->suspended && vf_standard())
+			return 0;
+		if (!v->suspended || !regain(v))
 			return -EPROTO;
 		v->suspended = false;
 		v->away = false;
 		v->started = true;
 		return 0;
 	case SAVE:
-		if (!v->suspended || v->lost)
+		if (vf_standard() && !v->suspended)
+			return -EIO;
+		if (!v->suspended || (v->lost && !vf_standard()))
 			return -EPROTO;
 		v->away = true;
 		return 0;
@@ -49,10 +92,9 @@ int model_load(struct model *v, unsigned int id)
 	if (ret)
 		return ret;
 	if (other) {
-		if (other->started && !other->away)
+		if (!may_yield(other))
 			return -EINVAL;
-		other->id = ++v->pf->last_id;
-		other->lost = other->away;
+		yield(other);
 	}
 	v->id = id;
 	v->away = true;
@@ -119,7 +161,7 @@ static void save(struct model *v)
 	struct model_data *d = &v->data;
 
 	d->life = v->life;
-	d->id = v->kept ? v->kept_id : v->id;
+	d->id = v->kept ? v->kept_id : v->lost ? v->lost_id : v->id;
 	if (v->kept) {
 		v->kept = false;
 		d->phase = SAVED;
@@ -127,6 +169,26 @@ static void save(struct model *v)
 	}
 	d->error = model_command(v, SAVE);
 	d->phase = SAVING;
+}
+
+/*
+ * With the standard's set, the driver asks whether the VF has I/O queues, and if so, resets and
+ * suspends it. The VFs of a guest have queues. If SUSPEND fails, the VF runs.
+ */
+static int reset_queues(struct model *v)
+{
+	int ret;
+
+	if (!vf_standard())
+		return 0;
+	ret = model_query_size(v);
+	if (ret || !v->life)
+		return ret;
+	model_lose_content(v);
+	ret = model_command(v, SUSPEND);
+	if (ret)
+		v->state = VFIO_DEVICE_STATE_RUNNING;
+	return ret;
 }
 
 #define ARC(cur, new) \
@@ -174,7 +236,7 @@ static int arc(struct model *v, unsigned int next)
 		save(v);
 		break;
 	case ARC(STOP_COPY, STOP):
-		v->kept = !d->error;
+		v->kept = !d->error && !vf_standard();
 		v->kept_id = d->id;
 		kill_data(v);
 		break;
@@ -183,6 +245,9 @@ static int arc(struct model *v, unsigned int next)
 		kill_data(v);
 		break;
 	case ARC(STOP, RESUMING):
+		ret = reset_queues(v);
+		if (ret)
+			break;
 		v->kept = false;
 		open_data(v, WRITING);
 		break;

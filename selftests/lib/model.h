@@ -58,7 +58,7 @@ struct model {
 	struct vf	vf;
 	unsigned int	state;
 	struct model_data data;
-	bool		kept;		/* the driver has a saved state */
+	bool		kept;		/* the driver has a saved state, only the vendor's set */
 	bool		suspended, online;
 	bool		stale;		/* the PF was reset since it was suspended */
 	/*
@@ -66,8 +66,8 @@ struct model {
 	 * life; a guest must not continue an older one.
 	 */
 	__u64		life;
-	/* The controller ID: what the VF presents, its own, that of the kept state. */
-	unsigned int	id, own_id, kept_id;
+	/* The controller ID: what the VF presents, its own, that of the kept or lost state. */
+	unsigned int	id, own_id, kept_id, lost_id;
 	bool		started;	/* enabled or resumed since its last reset */
 	bool		away;		/* saved or loaded, and not resumed since */
 	bool		lost;		/* and another VF has got the ID */

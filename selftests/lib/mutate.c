@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Make hostile streams out of good ones. */
 #include "mutate.h"
+#include "vf.h"
 
 #define REFUSED_AS(text)	((struct verdict){ REFUSED, EINVAL, text })
 
@@ -24,6 +25,9 @@ static const struct verdict data_after_end = {
 static const struct verdict unfit = { UNFIT, EINVAL };
 /* The stream is well-formed, but the state is not. */
 static const struct verdict refused_by_controller = { REFUSED, EINVAL, .load = true };
+/* The header of the standard's state is bad, see state_verdict(). */
+static const struct verdict bad_header = { REFUSED, EINVAL, .log_only = true };
+static const struct verdict huge_header = { REFUSED, E2BIG, .log_only = true };
 
 /* The first type that the driver does not know */
 #define UNKNOWN_TYPE	5
@@ -137,7 +141,29 @@ static struct verdict false_length_verdict(const struct mutate *m, __u64 length,
 	for (i = length; i < real; i++)
 		if (s->data[PAYLOAD_AT + i])
 			return REFUSED_AS("padding is not 0");
-	return fix ? refused_by_controller : bad_checksum;
+	if (!fix)
+		return bad_checksum;
+	/* The header of the standard's state has the length, too. */
+	return vf_standard() ? bad_header : refused_by_controller;
+}
+
+/* Judge a stream in whose state the bit @bit was flipped. */
+static struct verdict state_verdict(const struct mutate *m, const struct stream *s, size_t bit)
+{
+	__u64 dwords[4];	/* of the NVMe Controller State and vendor specific data */
+
+	/* A version, whether the VF was suspended, reserved bytes, the two sizes */
+	if (!vf_standard() || bit == 16 || bit >= 8 * 48)
+		return refused_by_controller;
+	if (bit < 16)
+		return bad_header;
+	if (bit < 8 * 16)
+		return taken;
+	memcpy(dwords, s->data + PAYLOAD_AT + 16, sizeof(dwords));
+	if (dwords[1] || dwords[3] || dwords[0] > m->limit || dwords[2] > m->limit ||
+	    48 + 4 * (dwords[0] + dwords[2]) > m->limit)
+		return huge_header;
+	return bad_header;
 }
 
 static struct verdict identity_size_verdict(const struct mutate *m, __u64 size,
@@ -182,7 +208,7 @@ static const struct field {
 	FIELD(IDENTITY_AT, identity, subsystem_device, "source device *, expected *"),
 	FIELD(IDENTITY_AT, identity, msix_vectors,
 	      "source VF has * interrupt vectors, expected *"),
-	FIELD(IDENTITY_AT, identity, command_set, "source command set *, expected 1 (vendor)"),
+	FIELD(IDENTITY_AT, identity, command_set, NULL),
 	FIELD(IDENTITY_AT, identity, queue_pairs, NULL),
 	FIELD(IDENTITY_AT, identity, model, OTHER_MODEL),
 	FIELD(IDENTITY_AT, identity, firmware, OTHER_FIRMWARE),
@@ -191,8 +217,7 @@ static const struct field {
 	      "source state version *, expected 0"),
 	FIELD(IDENTITY_AT, identity, cntlid, NULL),
 	FIELD(IDENTITY_AT, identity, rsvd, "reserved field of IDENTITY is not 0"),
-	FIELD(IDENTITY_AT, identity, state_uuid,
-	      "source state UUID *, expected 00000000-*"),
+	FIELD(IDENTITY_AT, identity, state_uuid, NULL),
 	FIELD(STATE_AT, record, type, "*record type *"),
 	FIELD(STATE_AT, record, flags, BAD_FLAGS),
 	FIELD(STATE_AT, record, length, NULL),
@@ -209,6 +234,14 @@ static struct verdict flip_verdict(const struct mutate *m, const struct field *f
 {
 	if (f->text)
 		return REFUSED_AS(f->text);
+	if (!strcmp(f->name, "identity.command_set"))
+		return REFUSED_AS(vf_standard() ?
+				  "source command set *, expected 2 (standard)" :
+				  "source command set *, expected 1 (vendor)");
+	if (!strcmp(f->name, "identity.state_uuid"))
+		return REFUSED_AS(vf_standard() ?
+				  "source state UUID *, expected 6e766d65-7666-4c4d-8000-*" :
+				  "source state UUID *, expected 00000000-*");
 	/* The controller ID is for information. */
 	if (!strcmp(f->name, "end.crc32c") || !strcmp(f->name, "identity.cntlid"))
 		return fix ? taken : bad_checksum;
@@ -257,7 +290,7 @@ static void state_flips(struct mutate *m)
 			s = mutate_copy(&m->good[0]);
 			s.data[PAYLOAD_AT + bit / 8] ^= 1 << bit % 8;
 			try(m, "state bit", &s, fix ? end_at(&s) : 0,
-			    fix ? refused_by_controller : bad_checksum);
+			    fix ? state_verdict(m, &s, bit) : bad_checksum);
 			free(s.data);
 		}
 	}

@@ -25,6 +25,7 @@ struct verdict {
 	enum fate	fate;
 	int		error;
 	const char	*text;	/* pattern of the message for fnmatch(3), NULL: any */
+	bool		log_only;	/* the message is no event */
 	bool		load;	/* LOAD_DATA is sent, and may fail */
 	bool		loaded;	/* ... and succeeds */
 };
@@ -32,7 +33,7 @@ struct verdict {
 struct mutate {
 	struct stream	good[2];	/* of two guests */
 	struct stream	namespaces;	/* a NAMESPACES record that the VF accepts */
-	__u64		limit;		/* bytes of state that one command carries */
+	__u64		limit;		/* bytes of state that the driver takes */
 	/* Use every @step-th stream, beginning with the @first. */
 	unsigned int	step, first;
 	unsigned int	seen;

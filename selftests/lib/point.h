@@ -25,7 +25,8 @@ struct point {
 #define WHOLE_STREAM	(~(size_t)0)
 
 extern const struct point points[];
-extern const unsigned int points_count;
+/* Return how many of them there are with the command set in use. */
+unsigned int points_count(void);
 
 /* Does the guest run there? It does while SUSPEND is pending. */
 bool point_is_running(const struct point *point);
