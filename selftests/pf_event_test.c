@@ -126,15 +126,9 @@ struct event {
 	/* What resets the sibling's controller, if anything. */
 	enum { LOST_BY_EVENT, LOST_BY_UNDO, NOT_LOST } sibling;
 	unsigned int	first;		/* index of the first point to test */
-	unsigned int	step;		/* between points, with NVMEVF_SOME_POINTS */
+	unsigned int	step;		/* between points, for point_next() */
 	int		extra;		/* seconds that it may take, besides at_once() */
 };
-
-/* Return the next point to test; $NVMEVF_SOME_POINTS makes a slow kernel skip points. */
-static unsigned int next_point(unsigned int i, unsigned int step)
-{
-	return i + (getenv("NVMEVF_SOME_POINTS") ? step : 1);
-}
 
 /* Cause the event at each point. After a reset, the VF must work again. */
 static void test_each_point(struct __test_metadata *_metadata,
@@ -148,8 +142,7 @@ static void test_each_point(struct __test_metadata *_metadata,
 	unsigned long done = 0;
 	struct at at;
 
-	for (i = event->first; i < points_count();
-	     i = next_point(i, event->step), count++) {
+	for (i = event->first; i < points_count(); i = point_next(i, event->step), count++) {
 		io_submit_all(n, 3);
 		sibling_start(sibling);
 		point_reach(&at, &points[i], &self->vf, &self->good);
@@ -669,7 +662,7 @@ TEST_F(pf_event, remove_vfs)
 	unsigned int i, count = 0;
 	struct at at;
 
-	for (i = 0; i < points_count(); i = next_point(i, 5), count++) {
+	for (i = 0; i < points_count(); i = point_next(i, 5), count++) {
 		sibling_start(sibling);
 		request.fd = vf_request_fd(&self->vf);
 		request.events = POLLIN;
@@ -731,7 +724,7 @@ TEST_F(pf_event, remove_modules)
 	struct at at;
 
 	sibling_start(&self->sibling);
-	for (i = 0; i < points_count(); i = next_point(i, 4)) {
+	for (i = 0; i < points_count(); i = point_next(i, 4)) {
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme_vfio_pci"));
 		EXPECT_EQ(-EWOULDBLOCK, remove_module("nvme"));

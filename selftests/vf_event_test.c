@@ -320,15 +320,6 @@ TEST_F(vf_event, no_answer_after_reset)
 	}
 }
 
-/*
- * What a VF's owner and driver do when they go is the same for both command sets, so visit fewer
- * points with the standard's.
- */
-static unsigned int next_point(unsigned int i)
-{
-	return i + (vf_standard() ? 3 : 1);
-}
-
 static const enum file {
 	DEVICE, GROUP, IOMMU, BAR, DATA, FILES
 } orders[][FILES] = {
@@ -378,7 +369,7 @@ TEST_F(vf_event, close)
 	unsigned int i;
 	int irq;
 
-	for (i = 0; i < points_count(); i = next_point(i)) {
+	for (i = 0; i < points_count(); i = point_next(i, 3)) {
 		io_submit_all(&self->n, 3);
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		closer.at = &at;
@@ -449,7 +440,7 @@ TEST_F(vf_event, kill)
 	unsigned int i;
 	pid_t pid;
 
-	for (i = 0; i < points_count(); i = next_point(i)) {
+	for (i = 0; i < points_count(); i = point_next(i, 4)) {
 		vf_close(&self->vf);
 		pid = start_user_at(self, &points[i]);
 		kill(pid, SIGKILL);
@@ -533,7 +524,7 @@ TEST_F(vf_event, unbind)
 	struct at at;
 
 	snprintf(path, sizeof(path), DRIVER "%s", self->bdf);
-	for (i = 0; i < points_count(); i = next_point(i)) {
+	for (i = 0; i < points_count(); i = point_next(i, 5)) {
 		io_submit_all(&self->n, 3);
 		request.fd = vf_request_fd(&self->vf);
 		request.events = POLLIN;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Bring a VF to each point of a migration. */
 #include <poll.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +46,11 @@ const struct point points[] = {
 unsigned int points_count(void)
 {
 	return ARRAY_SIZE(points) - vf_standard();
+}
+
+unsigned int point_next(unsigned int i, unsigned int step)
+{
+	return i + (getenv("NVMEVF_SOME_POINTS") ? step : 1);
 }
 
 bool point_is_running(const struct point *point)

@@ -27,6 +27,8 @@ struct point {
 extern const struct point points[];
 /* Return how many of them there are with the command set in use. */
 unsigned int points_count(void);
+/* Return the point to visit after @i: with $NVMEVF_SOME_POINTS, for slow kernels, @step on. */
+unsigned int point_next(unsigned int i, unsigned int step);
 
 /* Does the guest run there? It does while SUSPEND is pending. */
 bool point_is_running(const struct point *point);
