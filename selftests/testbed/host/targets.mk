@@ -17,7 +17,7 @@ help:
 	@echo 'make check      run lint, and all tests in VMs'
 	@echo 'make check-one TEST=NAME'
 	@echo '                run one kselftest, such as stream_test, or one step of check'
-	@echo 'make check-hosts  run the tests of hosts, libvirt, driverctl and hot-plug'
+	@echo 'make check-hosts  run the tests of hosts, libvirt, driverctl, hot-plug and tracking'
 	@echo 'make check-races  run the tests with threads for ten minutes on a kernel with KCSAN'
 	@echo 'make check-device PF=0000:01:00.0 [NAMESPACE=1]'
 	@echo '                try the controller of this machine: print which requirements of nvme.txt'
@@ -31,7 +31,8 @@ help:
 	@echo 'make demo       migrate a VM under I/O between two hosts and back'
 	@echo 'make demo-one-host  migrate it within one host, and show where its blackout went'
 	@echo 'make demo-newer-qemu  likewise, with a newer QEMU, from Debian backports'
-	@echo '                (SET=standard or SET=vendor: with this command set)'
+	@echo '                (SET=standard or SET=vendor: with this command set. demo-one-host also'
+	@echo '                takes TRACK=device or TRACK=iommu: the VF or the IOMMU tracks memory.)'
 	@echo 'make clean      remove the files of kbuild in this directory'
 	@echo 'make distclean  remove the cache of VMs, compilers and modules, too'
 	@echo
@@ -67,14 +68,16 @@ check-device:
 coverage:
 	@$(H)/coverage
 
+demo_options = $(and $(SET),--set $(SET)) $(and $(TRACK),--track $(TRACK))
+
 demo:
-	@$(H)/demo $(and $(SET),--set $(SET))
+	@$(H)/demo $(demo_options)
 
 demo-one-host:
-	@$(H)/demo $(and $(SET),--set $(SET)) one-host
+	@$(H)/demo $(demo_options) one-host
 
 demo-newer-qemu:
-	@$(H)/demo $(and $(SET),--set $(SET)) newer-qemu
+	@$(H)/demo $(demo_options) newer-qemu
 
 soak:
 	@$(H)/soak
