@@ -15,6 +15,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+#include "cmds.h"
 #include "ctrl.h"
 #include "image.h"
 #include "load.h"
@@ -40,6 +41,7 @@ struct nvmevf_load {
 	struct nvmevf_identity	identity;	/* of the VF */
 	struct nvmevf_namespaces *namespaces;	/* of the VF, while compared */
 	u32			max_state_size;
+	u64			epoch;		/* of the PF that suspended the VF */
 
 	enum nvmevf_load_phase	phase;
 	size_t			done;		/* bytes of the phase so far */
@@ -244,6 +246,7 @@ static int nvmevf_load_end_done(struct nvmevf_load *load)
 {
 	struct nvmevf_stream *stream = &load->stream;
 	u32 crc = le32_to_cpu(load->end.crc32c);
+	u64 epoch;
 	int ret;
 
 	if (load->end.rsvd)
@@ -253,6 +256,14 @@ static int nvmevf_load_end_done(struct nvmevf_load *load)
 		return nvmevf_ctrl_refuse(stream->ctrl, -EBADMSG,
 					  "checksum mismatch: calculated %#x, received %#x",
 					  load->crc, crc);
+
+	/* A reset of the PF ends the suspension. With the state, the VF would run at once. */
+	ret = nvmevf_cmds_epoch(stream->ctrl, &epoch);
+	if (!ret && epoch != load->epoch)
+		ret = -ENODEV;
+	if (ret)
+		return nvmevf_ctrl_refuse(stream->ctrl, ret,
+					  "PF was reset or lost its driver since the VF was suspended");
 
 	ret = nvmevf_image_load(stream->ctrl, stream->image);
 	nvmevf_image_put(stream->image);
@@ -468,6 +479,7 @@ static const struct file_operations nvmevf_load_fops = {
  * @ctrl: controller of the VF, which is suspended
  * @identity: of the VF
  * @max_state_size: bytes of controller state that the VF can take
+ * @epoch: of the PF when it suspended the VF. In another one, the state is refused
  *
  * Context: Process context, may sleep.
  *
@@ -476,7 +488,7 @@ static const struct file_operations nvmevf_load_fops = {
  */
 struct nvmevf_stream *nvmevf_load_open(struct nvmevf_ctrl *ctrl,
 				       const struct nvmevf_identity *identity,
-				       u32 max_state_size)
+				       u32 max_state_size, u64 epoch)
 {
 	struct nvmevf_load *load;
 	int ret;
@@ -494,6 +506,7 @@ struct nvmevf_stream *nvmevf_load_open(struct nvmevf_ctrl *ctrl,
 
 	load->identity = *identity;
 	load->max_state_size = max_state_size;
+	load->epoch = epoch;
 	load->phase = NVMEVF_LOAD_HEADER;
 	load->expected = NVMEVF_RECORD_IDENTITY;
 	return &load->stream;

@@ -13,7 +13,7 @@ struct nvmevf_stream;
 
 struct nvmevf_stream *nvmevf_load_open(struct nvmevf_ctrl *ctrl,
 				       const struct nvmevf_identity *identity,
-				       u32 max_state_size);
+				       u32 max_state_size, u64 epoch);
 int nvmevf_load_complete(struct nvmevf_stream *stream);
 void nvmevf_load_close(struct nvmevf_stream *stream);
 

@@ -427,7 +427,7 @@ static int nvmevf_open_resuming(struct nvmevf_device *nvmevf)
 	if (ret)
 		return ret;
 
-	stream = nvmevf_load_open(ctrl, &identity, max);
+	stream = nvmevf_load_open(ctrl, &identity, max, nvmevf->epoch);
 	if (IS_ERR(stream))
 		return PTR_ERR(stream);
 

@@ -471,7 +471,7 @@ static void step_write(struct model *v)
 		   (d->good >= PAYLOAD_AT || ret == -ENODEV)) {
 		want = -ENODEV;
 	} else if (end) {
-		want = model_load(v, d->id) ?: (long)n;
+		want = v->stale ? -ENODEV : model_load(v, d->id) ?: (long)n;
 		if (want > 0) {
 			d->phase = LOADED;
 			v->life = d->life;

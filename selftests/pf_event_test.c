@@ -88,6 +88,19 @@ static void expect_stream(struct __test_metadata *_metadata, struct at *at,
 	}
 }
 
+/* The VF is not suspended any more, so it gets no state: it would run. */
+static void expect_no_load(struct __test_metadata *_metadata, struct at *at)
+{
+	size_t written = at->point->written;
+	struct stream rest;
+
+	if (at->point->state != VFIO_DEVICE_STATE_RESUMING || at->point->command ||
+	    written == WHOLE_STREAM)
+		return;
+	rest = (struct stream){ at->stream->data + written, at->stream->len - written };
+	EXPECT_EQ(-ENODEV, stream_write(&rest, at->fd, PAGE));
+}
+
 /* The PF lost the state of suspended VFs, so their migration state becomes ERROR. */
 static void expect_lost(struct __test_metadata *_metadata, struct at *at)
 {
@@ -101,6 +114,7 @@ static void expect_lost(struct __test_metadata *_metadata, struct at *at)
 	EXPECT_EQ(at->point->command && at->point->command != COMMAND_SAVE ?
 		  -ECANCELED : 0, ret);
 	expect_stream(_metadata, at, -ECANCELED);
+	expect_no_load(_metadata, at);
 
 	if (lost && at->point->next)
 		state = VFIO_DEVICE_STATE_ERROR;

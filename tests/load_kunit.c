@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Write streams, good and bad, byte by byte. Included by load.c. */
 
+#include <kunit/static_stub.h>
+
 #include "golden_kunit.h"
 #include "namespaces_kunit.h"
 #include "stream_kunit.h"
+
+/* in which the VF was suspended */
+#define EPOCH	7
 
 /* Take the place of LOAD_DATA. */
 static int nvmevf_load_kunit_load(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
@@ -19,6 +24,15 @@ static int nvmevf_load_kunit_load(struct nvmevf_ctrl *ctrl, void *buf, u32 size)
 	return t->load_error;
 }
 
+static int nvmevf_load_kunit_epoch(struct nvmevf_ctrl *ctrl, u64 *epoch)
+{
+	struct kunit *test = kunit_get_current_test();
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	*epoch = t->epoch;
+	return t->epoch_error;
+}
+
 static int nvmevf_load_kunit_init(struct kunit *test)
 {
 	struct nvmevf_stream_kunit *t;
@@ -30,6 +44,8 @@ static int nvmevf_load_kunit_init(struct kunit *test)
 
 	t = test->priv;
 	t->set.load = nvmevf_load_kunit_load;
+	t->epoch = EPOCH;
+	kunit_activate_static_stub(test, nvmevf_cmds_epoch, nvmevf_load_kunit_epoch);
 	return 0;
 }
 
@@ -55,7 +71,7 @@ static void nvmevf_load_kunit_open_write(struct kunit *test)
 
 	nvmevf_load_kunit_close(test);
 	t->loads = 0;
-	stream = nvmevf_load_open(&t->ctrl, &t->identity, MAX_STATE_SIZE);
+	stream = nvmevf_load_open(&t->ctrl, &t->identity, MAX_STATE_SIZE, EPOCH);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, stream);
 	t->stream = stream;
 }
@@ -535,6 +551,23 @@ static void nvmevf_load_kunit_load_fails(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, t->loads, 1);
 }
 
+/* The VF is not suspended any more, so nothing is loaded. */
+static void nvmevf_load_kunit_epoch_changed(struct kunit *test)
+{
+	struct nvmevf_stream_kunit *t = test->priv;
+
+	nvmevf_stream_kunit_good(t);
+	t->epoch = EPOCH + 1;
+	KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write_all(test), -ENODEV);
+	KUNIT_EXPECT_EQ(test, t->loads, 0);
+	KUNIT_EXPECT_EQ(test, nvmevf_load_complete(t->stream), -ENODEV);
+
+	t->epoch = EPOCH;
+	t->epoch_error = -ENXIO;
+	KUNIT_EXPECT_EQ(test, nvmevf_load_kunit_write_all(test), -ENXIO);
+	KUNIT_EXPECT_EQ(test, t->loads, 0);
+}
+
 static void nvmevf_load_kunit_dead(struct kunit *test)
 {
 	struct nvmevf_stream_kunit *t = test->priv;
@@ -562,6 +595,7 @@ static struct kunit_case nvmevf_load_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_load_kunit_namespaces_order),
 	KUNIT_CASE(nvmevf_load_kunit_golden),
 	KUNIT_CASE(nvmevf_load_kunit_load_fails),
+	KUNIT_CASE(nvmevf_load_kunit_epoch_changed),
 	KUNIT_CASE(nvmevf_load_kunit_dead),
 	{ }
 };

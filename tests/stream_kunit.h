@@ -44,6 +44,8 @@ struct nvmevf_stream_kunit {
 	size_t			len;
 	unsigned int		loads;
 	int			load_error;
+	u64			epoch;		/* of the PF */
+	int			epoch_error;
 };
 
 /* Make a VF, and memory that a user could have. */
