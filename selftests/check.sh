@@ -11,6 +11,7 @@ cd "$(dirname "$0")" || exit
 . ./helpers.sh
 shopt -s nullglob
 [ $# -gt 0 ] || set -- *_test.sh *_test
+[ $# -gt 0 ] || { echo "Bail out! no tests in $PWD"; exit 1; }
 
 admin_timeout=/sys/module/nvme_core/parameters/admin_timeout
 seconds=$(cat $admin_timeout)
