@@ -46,6 +46,7 @@ void check_effects(void)
 
 void check_named_vf(void)
 {
+	struct nvme_queue *q;
 	struct nvme other;
 
 	start(NVME_QUEUES, 8, 8);
@@ -58,7 +59,11 @@ void check_named_vf(void)
 
 	doing("%s: SUSPEND", other.vf->bdf);
 	guest_suspend(&other);
+	/* If the other VF is resumed as well, it has commands to execute. */
+	for (q = other.queue->next; q; q = q->next)
+		io_submit(&other, q, 5);
 	guest_freeze(&other);
+	nvme_ring_all(&other);
 	resume();
 	check_io("while the other VF is suspended");
 	guest_check_frozen(&other, "while another VF was resumed");
