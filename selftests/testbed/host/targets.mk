@@ -14,7 +14,7 @@ endif
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
-	@echo 'make check      run lint, and all tests in VMs'
+	@echo 'make check      run lint, and the tests in VMs, but for some long ones'
 	@echo 'make check-one TEST=NAME'
 	@echo '                run one kselftest, such as stream_test, or one step of check'
 	@echo 'make check-hosts  run the tests of hosts, libvirt, driverctl, hot-plug and tracking'
