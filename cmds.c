@@ -265,6 +265,27 @@ int nvmevf_cmds_epoch(struct nvmevf_ctrl *ctrl, u64 *epoch)
 	return nvme_vf_epoch(ctrl->vf, epoch);
 }
 
+/**
+ * nvmevf_cmds_check_epoch() - Check that the PF was not reset
+ * @ctrl: the VF's controller
+ * @epoch: number of nvmevf_cmds_epoch() from before
+ *
+ * Context: Process context, may sleep, sends no command.
+ *
+ * Return: 0; -ENODEV if the PF has another number now; a negative errno of
+ * nvme_vf_epoch().
+ */
+int nvmevf_cmds_check_epoch(struct nvmevf_ctrl *ctrl, u64 epoch)
+{
+	u64 now;
+	int ret;
+
+	ret = nvmevf_cmds_epoch(ctrl, &now);
+	if (ret)
+		return ret;
+	return now == epoch ? 0 : -ENODEV;
+}
+
 #if IS_ENABLED(CONFIG_NVME_VFIO_PCI_KUNIT_TEST)
 #include "tests/cmds_kunit.c"
 #endif

@@ -201,6 +201,7 @@ int nvmevf_cmds_submit(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
 		       void *buf, unsigned int len, u64 *result);
 int nvmevf_cmds_max_transfer(struct nvmevf_ctrl *ctrl, u32 *bytes);
 int nvmevf_cmds_epoch(struct nvmevf_ctrl *ctrl, u64 *epoch);
+int nvmevf_cmds_check_epoch(struct nvmevf_ctrl *ctrl, u64 epoch);
 int nvmevf_cmds_identify_ctrl(struct nvmevf_ctrl *ctrl,
 			      struct nvme_id_ctrl *id);
 int nvmevf_cmds_identify_ns(struct nvmevf_ctrl *ctrl, u8 cns, u32 nsid,

@@ -252,9 +252,7 @@ void nvmevf_dirty_lose(struct nvmevf_dirty *dirty, const char *reason)
 /* Is the epoch still that in which the tracking was started? */
 static bool nvmevf_dirty_is_epoch(struct nvmevf_dirty *dirty)
 {
-	u64 epoch;
-
-	return !nvmevf_cmds_epoch(dirty->ctrl, &epoch) && epoch == dirty->epoch;
+	return !nvmevf_cmds_check_epoch(dirty->ctrl, dirty->epoch);
 }
 
 /*

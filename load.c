@@ -246,7 +246,6 @@ static int nvmevf_load_end_done(struct nvmevf_load *load)
 {
 	struct nvmevf_stream *stream = &load->stream;
 	u32 crc = le32_to_cpu(load->end.crc32c);
-	u64 epoch;
 	int ret;
 
 	if (load->end.rsvd)
@@ -258,9 +257,7 @@ static int nvmevf_load_end_done(struct nvmevf_load *load)
 					  load->crc, crc);
 
 	/* A reset of the PF ends the suspension. With the state, the VF would run at once. */
-	ret = nvmevf_cmds_epoch(stream->ctrl, &epoch);
-	if (!ret && epoch != load->epoch)
-		ret = -ENODEV;
+	ret = nvmevf_cmds_check_epoch(stream->ctrl, load->epoch);
 	if (ret)
 		return nvmevf_ctrl_refuse(stream->ctrl, ret,
 					  "PF was reset or lost its driver since the VF was suspended");

@@ -523,16 +523,10 @@ static int nvmevf_step(struct nvmevf_device *nvmevf,
 /* Fail with -ENODEV if the PF was reset or bound again after it suspended the VF. */
 static int nvmevf_check_epoch(struct nvmevf_device *nvmevf)
 {
-	u64 epoch;
-	int ret;
-
 	if (nvmevf_is_running(nvmevf->mig_state))
 		return 0;
 
-	ret = nvme_vf_epoch(nvmevf->ctrl.vf, &epoch);
-	if (ret)
-		return ret;
-	return epoch == nvmevf->epoch ? 0 : -ENODEV;
+	return nvmevf_cmds_check_epoch(&nvmevf->ctrl, nvmevf->epoch);
 }
 
 /* Return true if the state of the VF is unknown after an arc failed with @error. */
