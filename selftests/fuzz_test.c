@@ -211,7 +211,10 @@ static void guest_io(struct nvme *n)
  * The steps
  */
 
-/* Wait until SAVE_DATA has ended: the model cannot predict its error before that. */
+/*
+ * Wait until SAVE_DATA has ended. The model cannot predict its error before that, nor which
+ * ID the VF presents after a reset, which depends on whether its state was saved.
+ */
 static void settle(struct model *v)
 {
 	struct pollfd pfd = { .fd = v->data.fd, .events = POLLIN };
@@ -239,6 +242,7 @@ static bool settle_all(void)
 static void step_reset(struct model *v)
 {
 	note(" reset");
+	settle(v);
 	vf_reset(&v->vf);
 	model_reset(v);
 }
@@ -575,6 +579,7 @@ static void step_flr(struct model *v)
 	char path[64];
 	int fd;
 
+	settle(v);
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset",
 		 v->vf.bdf);
 	fd = must(open(path, O_WRONLY));
@@ -746,6 +751,7 @@ static void step_poke(struct model *v)
 
 static void step_reopen(struct model *v)
 {
+	settle(v);
 	vf_close(&v->vf);
 	vf_open(&v->vf, v->vf.bdf, one_in(2) && vf_api_present(VF_CDEV) ?
 		VF_CDEV : VF_ANY, fuzz.n.mem, GUEST_MEM);
