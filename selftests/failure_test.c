@@ -839,24 +839,12 @@ static void attempt_begin_fault(struct __test_metadata *_metadata, struct attemp
 	ASSERT_TRUE(fault_set_once(bdf, transition->command, fault, value));
 }
 
-/*
- * Return the result of a command before which the VF was taken offline. The standard's Resume
- * says that the VF is not suspended, as after a reset by its owner, so the driver takes it for
- * running. A VF that is offline may get a state, but not one with queues.
- */
-static int offline_result(const struct transition *t)
-{
-	if (vf_standard() && t->command == COMMAND_RESUME)
-		return 0;
-	return vf_standard() && t->command == COMMAND_LOAD ? -EINVAL : -EIO;
-}
-
 /* Run an attempt during whose command the VF fails. */
 static void attempt_fail(struct __test_metadata *_metadata, struct attempt *t,
 			 const struct transition *transition, struct nvme *n,
 			 enum fault_kind fault, __u32 value)
 {
-	int ret = fault == FAULT_OFFLINE ? offline_result(transition) : -EIO;
+	int ret = fault == FAULT_OFFLINE ? fault_offline_result(transition->command) : -EIO;
 
 	attempt_begin_fault(_metadata, t, transition, n, fault, value);
 	EXPECT_EQ(ret, attempt_run(t));

@@ -320,8 +320,9 @@ static int step_fault(struct worker *w, struct shared *s)
 			  statuses[below(w, ARRAY_SIZE(statuses))]);
 		break;
 	case 1:
-		fault_set(bdf, COMMAND_QUERY, FAULT_SIZE,
-			  below(w, 2) ? 64U << 20 : below(w, 100000));
+		/* With the standard's set, some of these states need several commands. */
+		fault_set(bdf, COMMAND_QUERY, below(w, 2) ? FAULT_SIZE : FAULT_SIZE_IDLE,
+			  below(w, 2) ? 20U << 20 : below(w, 400000));
 		break;
 	case 2:
 		fault_set(bdf, c, FAULT_DELAY, 1 + below(w, 20));

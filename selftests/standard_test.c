@@ -11,7 +11,7 @@
  *   count the dwords of Get and Set in the same way           sizes, hook_test
  *   trust the sizes in a header                               hostile_headers, tests/std_kunit.c
  *   send what is behind the end of a state                    sizes, tests/std_kunit.c
- *   resume after a part of a state was set                    a_part_fails
+ *   resume after a part of a state was set                    a_part_fails, tests/std_kunit.c
  *   lose the status of a failure                              hook_test
  *   use a PF that does not tell the controller ID             tests/ctrl_kunit.c
  *   enable the VF by its registers                            sizes: the guest runs on
@@ -381,12 +381,14 @@ TEST_F(standard, a_part_fails)
 	guest_suspend(n);
 	guest_save(n, &s);
 
+	trace_clear();
 	/* a byte of the last part; the controller notices when it has all parts */
 	ASSERT_TRUE(fault_set(to->bdf, COMMAND_LOAD, FAULT_DAMAGE, 4 * MIB - 1));
 	ASSERT_EQ(0, vf_set_state(to, VFIO_DEVICE_STATE_RESUMING, &fd));
 	EXPECT_EQ(-EINVAL, stream_write(&s, fd, s.len));
 	EXPECT_EQ(-EINVAL, vf_set_state(to, VFIO_DEVICE_STATE_RUNNING, NULL));
 	EXPECT_EQ(VFIO_DEVICE_STATE_RESUMING, vf_get_state(to));
+	EXPECT_EQ(0, count("resume"));
 	close(fd);
 	fault_clear_all(to->bdf);
 	vf_reset(to);

@@ -198,6 +198,18 @@ static void nvmevf_std_kunit_chunks(struct kunit *test)
 	}
 }
 
+/* A VF with a part of a state must get no more commands, and above all no Resume. */
+static void nvmevf_std_kunit_load_fails(struct kunit *test)
+{
+	struct nvmevf_std_kunit *t = test->priv;
+
+	nvmevf_std_kunit_make(test, 3 * CHUNK);
+	t->ret = -EINVAL;
+	KUNIT_EXPECT_EQ(test, nvmevf_cmds_std.load(&t->ctrl, t->state, t->size),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, t->sent, 1);
+}
+
 /* A state that was read while the VF was not suspended may contradict itself. */
 static void nvmevf_std_kunit_not_suspended(struct kunit *test)
 {
@@ -327,6 +339,7 @@ static struct kunit_case nvmevf_std_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_std_kunit_suspend_resume),
 	KUNIT_CASE(nvmevf_std_kunit_resume_errors),
 	KUNIT_CASE(nvmevf_std_kunit_chunks),
+	KUNIT_CASE(nvmevf_std_kunit_load_fails),
 	KUNIT_CASE(nvmevf_std_kunit_not_suspended),
 	KUNIT_CASE(nvmevf_std_kunit_other_size),
 	KUNIT_CASE(nvmevf_std_kunit_has_queues),

@@ -24,6 +24,7 @@ help:
 	@echo '                it meets. Without NAMESPACE nothing is written to a medium.'
 	@echo 'make coverage   print which lines and branches of driver and hook the tests reach'
 	@echo 'make soak       run the long tests, for about an hour; continue an interrupted run'
+	@echo '                (NVMEVF_SET=standard: with this command set)'
 	@echo 'make bench      measure what the driver costs: blackout, data_fd, memory, many VFs'
 	@echo 'make figures    write the figures of the last make bench into the documents'
 	@echo 'make golden     write the golden streams anew, after a change of the model'"'"'s state'
