@@ -101,8 +101,8 @@ ktap_test_result "bound by driver_override" bind_by_override
 ktap_test_result "unbind removes the group" unbind_removes_group
 ktap_test_result "bound by bind" bind_by_bind
 ktap_test_result "bound by new_id" bind_by_new_id
-for v in $TESTBED_VFS; do # new_id binds all VFs with these IDs
-	echo "$v" > $us/unbind
+for v in $us/????:??:??.?; do # new_id binds all VFs with these IDs
+	echo "${v##*/}" > $us/unbind
 done 2>/dev/null
 if command -v driverctl > /dev/null; then
 	ktap_test_result "bound by driverctl" bind_by_driverctl

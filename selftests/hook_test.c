@@ -5,6 +5,7 @@
  * tracepoint nvme_setup_cmd tells what was sent.
  */
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "hook/nvme-vf-test.h"
 #include "lib/fault.h"
 #include "lib/pf.h"
+#include "lib/sysfs.h"
 #include "lib/trace.h"
 #include "lib/util.h"
 #include "lib/vf.h"
@@ -667,9 +669,9 @@ TEST_F(hook, pf_is_reset)
 }
 
 /* Submit QUERY_DATA_SIZE from a process, whose exit status is 0 if QUERY succeeds. */
-static pid_t fork_query(int fd, unsigned int vf)
+static pid_t fork_query(int fd, const char *bdf)
 {
-	struct nvme_vf_test call = make_command(vf_bdf(vf), COMMAND_QUERY, NULL, 0);
+	struct nvme_vf_test call = make_command(bdf, COMMAND_QUERY, NULL, 0);
 	pid_t pid = must(fork());
 
 	if (!pid)
@@ -710,11 +712,11 @@ TEST_F(hook, more_commands_than_allowed)
 	ASSERT_TRUE(fault_set(vf_bdf(0), COMMAND_QUERY, FAULT_NEVER, 0));
 	sent_clear();
 	for (i = 0; i < MOST_COMMANDS; i++)
-		pid[i] = fork_query(self->fd, 0);
+		pid[i] = fork_query(self->fd, vf_bdf(0));
 	await_sent(MOST_COMMANDS);
 	for (; i < ARRAY_SIZE(pid); i++) {
 		/* The limit is one of the PF, not of the VF. */
-		pid[i] = fork_query(self->fd, i % 2);
+		pid[i] = fork_query(self->fd, vf_bdf(i % 2));
 		await_sleep(pid[i], SYS_ioctl, self->fd);
 	}
 	EXPECT_EQ(MOST_COMMANDS, sent_read(NULL, 0));
@@ -730,6 +732,85 @@ TEST_F(hook, more_commands_than_allowed)
 	for (i = 0; i < ARRAY_SIZE(pid); i++)
 		if (i != MOST_COMMANDS)
 			EXPECT_EQ(0, await_process(pid[i], at_once()));
+}
+
+/* Find a VF of another PF that has the vendor's commands. */
+static bool find_other(const struct pf *pf, char *vf, size_t size)
+{
+	struct pf other;
+	glob_t found;
+	size_t i;
+
+	if (glob("/sys/bus/pci/drivers/nvme/????:??:??.?/virtfn0", 0, NULL, &found))
+		return false;
+	for (i = 0; i < found.gl_pathc; i++) {
+		sysfs_link_name(vf, size, found.gl_pathv[i]);
+		pf_find(&other, vf);
+		if (strcmp(other.bdf, pf->bdf) && vf_firmware_migrates(vf))
+			break;
+	}
+	globfree(&found);
+	return i < found.gl_pathc;
+}
+
+/*
+ * A command goes to the PF of its VF. The VFs of a PF do not notice if the other PF is busy,
+ * is reset, or loses its driver.
+ */
+TEST_F(hook, two_pfs)
+{
+	struct nvme_vf_test call, before[2], after[2];
+	pid_t pid[MOST_COMMANDS];
+	struct pf pf[2];
+	char vf[2][16];
+	int i, j;
+
+	snprintf(vf[0], sizeof(vf[0]), "%s", vf_bdf(0));
+	if (!find_other(&self->pf, vf[1], sizeof(vf[1])))
+		SKIP(return, "there is no other PF");
+	for (i = 0; i < 2; i++) {
+		pf_open(&pf[i], vf[i]);
+		after[i] = make_call(NVME_VF_TEST_EPOCH, vf[i]);
+	}
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_TRUE(sent_open(pf_controller(&pf[i])));
+		for (j = 0; j < 2; j++) {
+			sent_clear();
+			call = make_command(vf[j], COMMAND_QUERY, NULL, 0);
+			EXPECT_EQ(0, do_call(self->fd, &call));
+			EXPECT_EQ(i == j, sent_read(NULL, 0));
+		}
+
+		ASSERT_TRUE(fault_set(vf[i], COMMAND_QUERY, FAULT_NEVER, 0));
+		sent_clear();
+		for (j = 0; j < MOST_COMMANDS; j++)
+			pid[j] = fork_query(self->fd, vf[i]);
+		await_sent(MOST_COMMANDS);
+		expect_all(_metadata, self->fd, vf[!i], 0);
+		ASSERT_TRUE(fault_set(vf[i], COMMAND_QUERY, FAULT_NONE, 0));
+		for (j = 0; j < MOST_COMMANDS; j++)
+			EXPECT_EQ(0, await_process(pid[j], at_once()));
+
+		for (j = 0; j < 2; j++) {
+			ASSERT_EQ(0, do_call(self->fd, &after[j]));
+			before[j] = after[j];
+		}
+		pf_reset(&pf[i]);
+		for (j = 0; j < 2; j++) {
+			ASSERT_EQ(0, do_call(self->fd, &after[j]));
+			EXPECT_EQ(i == j, before[j].value != after[j].value);
+		}
+		pf_await_live(&pf[i]);
+
+		pf_unbind(&pf[i]);
+		expect_all(_metadata, self->fd, vf[i], -ENODEV);
+		expect_all(_metadata, self->fd, vf[!i], 0);
+		pf_bind(&pf[i]);
+		pf_await_live(&pf[i]);
+		pf_restore_vfs(&pf[i]);
+		expect_all(_metadata, self->fd, vf[i], 0);
+	}
 }
 
 /* A command for a VF has twice the time of other admin commands, and not more. */

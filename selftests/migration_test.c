@@ -9,6 +9,7 @@
 #include "lib/guest.h"
 #include "lib/io.h"
 #include "lib/nvme.h"
+#include "lib/pf.h"
 #include "lib/stream.h"
 #include "lib/vf.h"
 
@@ -48,6 +49,31 @@ FIXTURE_TEARDOWN(migration)
 static struct vf *other_vf(struct nvme *n, struct vf *pair)
 {
 	return &pair[n->vf == pair];
+}
+
+/* The stream has what the PF tells about the VF: nothing without Virtualization Management. */
+TEST_F(migration, what_the_pf_tells)
+{
+	const char *bdf = self->n.vf->bdf;
+	const struct nvmevf_identity *id;
+	unsigned char ctrl[PAGE];
+	struct stream s;
+	struct pf pf;
+	bool tells;
+
+	pf_find(&pf, bdf);
+	ASSERT_EQ(0, pf_identify(&pf, 0x01, 0, 0, ctrl));
+	tells = ctrl[256] & 0x80;	/* OACS bit 7 */
+
+	nvme_start(&self->n, 1, 8, 8);
+	guest_precopy(&self->n, &s);
+	id = (void *)s.data + IDENTITY_AT;
+	EXPECT_EQ(tells ? pf_vf_cntlid(bdf) : NVMEVF_CNTLID_UNKNOWN, id->cntlid);
+	EXPECT_EQ(tells, id->queue_pairs > 0);
+	EXPECT_EQ(tells, s.len > STATE_AT);
+	guest_roll_back(&self->n);
+	io_check(&self->n);
+	free(s.data);
 }
 
 /* A disabled controller migrates as a disabled controller. */

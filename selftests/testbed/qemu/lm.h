@@ -82,6 +82,7 @@ typedef struct NvmeLm {
     NvmeLmPhase phase;
     QEMUBH      *bh;        /* of a VF: completes a SUSPEND */
     int64_t     since;      /* when SUSPENDING began, in ns */
+    int64_t     back;       /* when RESET ends, in ms; 0: it ends by itself */
     uint32_t    random;     /* of a VF: state of its jitter; 0: no jitter */
     uint32_t    broken;     /* of a VF: requirement that it does not meet; or 0 */
     uint32_t    queried;    /* QUERY's size while suspended, until it is used */
