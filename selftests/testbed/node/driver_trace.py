@@ -83,6 +83,14 @@ class Trace:
         elif event == "nvmevf_data_read":
             self.reads.append(when)
 
+    def io_vectors(self, vm, ios):
+        """Return the vectors of I/O queues that each VF uses while the guest of @vm does @ios I/Os."""
+        self.start()
+        vm.wait_for_ios(ios)
+        self.stop()
+        vectors = {vf: found - {0} for vf, found in self.vectors.items()}
+        return {vf: found for vf, found in vectors.items() if found}
+
     def begun(self, verb, vfs=None):
         """Return the commands @verb that have begun until now, for @vfs or for any VF."""
         self.update()
