@@ -67,8 +67,10 @@ class Trace:
         if event == "nvmevf_command_begin":
             self.commands.append(Command(fields, when))
         elif event == "nvmevf_command":
-            # A PF does not tell the UUID of a namespace that is not attached to itself.
-            expected = fields["verb"] == "identify" and fields["status"] == "0x4002"
+            # A PF does not tell the UUID of a namespace that is not attached to itself. It
+            # does not end the tracking of a suspended VF, so the driver tries again later.
+            expected = (fields["verb"], fields["status"]) in (("identify", "0x4002"),
+                                                              ("track_stop", "0x4139"))
             busy = fields["status"] == "0x21"
             check(fields["error"] == "0" or expected or busy,
                   f"a command of the driver failed: {text}")
