@@ -266,7 +266,12 @@ TEST_F(dirty, good_starts)
 	static const __u64 sizes[] = {
 		4096, 8192, 65536, 2 << 20, 1 << 30,
 	};
-	struct dirty_range ranges[DIRTY_RANGES], wide = { 0, 1ULL << 46 };
+	/* around what a descriptor of the standard can have, and more than a device may have */
+	static const __u64 lengths[] = {
+		(1ULL << 32) - PAGE, 1ULL << 32, (1ULL << 44) - PAGE, 1ULL << 44,
+		(1ULL << 44) + PAGE, 1ULL << 46,
+	};
+	struct dirty_range ranges[DIRTY_RANGES], wide = { };
 	const struct dirty_range low = { 0, 2 * VF_IOVA };
 	unsigned int i, page;
 	__u64 page_size;
@@ -301,12 +306,51 @@ TEST_F(dirty, good_starts)
 	}
 	EXPECT_EQ(0, dirty_stop(&self->vf));
 
-	page_size = PAGE;
-	ASSERT_EQ(0, start_ranges(self, &wide, 1, &page_size));
-	transfer(self, NVME_READ);
-	EXPECT_LE(3, report(self));
-	EXPECT_TRUE(dirty_has(&self->n, self->map, self->data));
-	EXPECT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		wide.length = lengths[i];
+		page_size = PAGE;
+		ASSERT_EQ(0, start_ranges(self, &wide, 1, &page_size));
+		transfer(self, NVME_READ);
+		EXPECT_LE(3, report(self));
+		EXPECT_TRUE(dirty_has(&self->n, self->map, self->data));
+		EXPECT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
+		EXPECT_EQ(0, dirty_stop(&self->vf));
+	}
+}
+
+/* The log has the first page of a range and the last one, and none beside them. */
+TEST_F(dirty, edges_of_ranges)
+{
+	__u64 iova = nvme_iova(&self->n, self->data), page_size;
+	const struct {
+		struct dirty_range range;
+		__u64		map;
+	} cases[] = {
+		{ { iova, 2 * PAGE }, 3 },
+		{ { iova, PAGE }, 1 },
+		{ { iova + PAGE, PAGE }, 1 },
+		{ { iova, 3 * PAGE }, 3 },
+		{ { iova + PAGE, 2 * PAGE }, 1 },
+	};
+	const struct dirty_range *range;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		range = &cases[i].range;
+		page_size = PAGE;
+		ASSERT_EQ(0, start_ranges(self, range, 1, &page_size));
+		transfer(self, NVME_READ);
+		self->map[0] = 0;
+		EXPECT_EQ(-EINVAL, dirty_report(&self->vf, range->iova + range->length, PAGE,
+						PAGE, self->map));
+		EXPECT_EQ(-EINVAL, dirty_report(&self->vf, range->iova - PAGE, PAGE, PAGE,
+						self->map));
+		EXPECT_EQ(0, dirty_report(&self->vf, range->iova, range->length, PAGE,
+					  self->map));
+		EXPECT_EQ(cases[i].map, self->map[0])
+			TH_LOG("case %u", i);
+		EXPECT_EQ(0, dirty_stop(&self->vf));
+	}
 }
 
 /* A report that makes no sense is refused, and clears nothing. */
@@ -415,6 +459,41 @@ TEST_F(dirty, windows_and_bitmaps)
 	dirty_report(&self->vf, VF_IOVA, GUEST_MEM, PAGE, NULL);
 	EXPECT_EQ(0, report_only(self));
 	must(munmap(memory, 3 * PAGE));
+}
+
+/*
+ * VFIO maps 2 MiB of a bitmap at once, which are 64 GiB of the VF's memory. All bits of a larger
+ * bitmap are set, and nothing around them.
+ */
+TEST_F(dirty, large_bitmap)
+{
+	static const struct dirty_range large = { 0, 200ULL << 30 };
+	const unsigned int bytes = large.length / PAGE / 8, begin = PAGE / 2;
+	const unsigned int page = VF_IOVA / PAGE;
+	__u64 page_size = PAGE, *words;
+	unsigned char *map;
+	unsigned int i;
+
+	map = must(mmap(NULL, bytes + PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	words = (void *)(map + begin);
+	vf_enter_state(&self->vf, VFIO_DEVICE_STATE_STOP, NULL);
+	ASSERT_EQ(0, start_ranges(self, &large, 1, &page_size));
+	vf_enter_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	ASSERT_EQ(0, dirty_report(&self->vf, 0, large.length, PAGE, words));
+	for (i = 0; i < bytes + PAGE; i++)
+		if (map[i] != (i >= begin && i < begin + bytes ? 0xff : 0))
+			break;
+	EXPECT_EQ(bytes + PAGE, i);
+
+	memset(map, 0, bytes + PAGE);
+	transfer(self, NVME_READ);
+	ASSERT_EQ(0, dirty_report(&self->vf, 0, large.length, PAGE, words));
+	EXPECT_EQ(3, dirty_count((__u64 *)map, (bytes + PAGE) / 8));
+	EXPECT_TRUE(dirty_has(&self->n, words + page / 64, self->data));
+	EXPECT_TRUE(dirty_has(&self->n, words + page / 64, self->data + PAGE));
+	EXPECT_TRUE(dirty_has(&self->n, words + page / 64, self->q->cq));
+	must(munmap(map, bytes + PAGE));
 }
 
 /* What the VF reads is not written. */
