@@ -21,6 +21,7 @@
 #include "lib/stream.h"
 #include "lib/sysfs.h"
 #include "lib/trace.h"
+#include "lib/truth.h"
 #include "lib/vf.h"
 
 #define PAGES	(GUEST_MEM / PAGE)
@@ -78,6 +79,8 @@ FIXTURE(dirty)
 	struct nvme_queue *q;
 	unsigned char *data;		/* two pages */
 	__u64 map[WORDS];
+	__u64 written[WORDS];		/* what the next report must have */
+	__u64 missed;
 };
 
 FIXTURE_VARIANT(dirty)
@@ -98,30 +101,72 @@ FIXTURE_SETUP(dirty)
 	self->q = &self->n.queue[1];
 	self->data = nvme_alloc(&self->n, 2 * PAGE);
 	ASSERT_EQ(0, dirty_probe(&self->vf));
+	self->missed = truth_take(vf_bdf(0), self->written);
 }
 
 FIXTURE_TEARDOWN(dirty)
 {
+	EXPECT_EQ(self->missed, truth_take(vf_bdf(0), self->written));
 	fault_clear_all(vf_bdf(0));
 	fault_no_jitter(vf_bdf(0));
 	vf_close(&self->vf);
+}
+
+/* The next report need not have what was written until now. */
+static void forget(FIXTURE_DATA(dirty) * self)
+{
+	truth_take(self->vf.bdf, self->written);
+	memset(self->written, 0, sizeof(self->written));
+}
+
+static int start_ranges(FIXTURE_DATA(dirty) * self, const struct dirty_range *ranges,
+			unsigned int count, __u64 *page_size)
+{
+	int ret = dirty_start(&self->vf, ranges, count, page_size);
+
+	if (!ret)
+		forget(self);
+	return ret;
 }
 
 static int start(FIXTURE_DATA(dirty) * self)
 {
 	__u64 page_size = PAGE;
 
-	return dirty_start(&self->vf, &all, 1, &page_size);
+	return start_ranges(self, &all, 1, &page_size);
 }
 
 /* Report all memory; return the number of pages or -errno. */
-static int report(FIXTURE_DATA(dirty) * self)
+static int report_only(FIXTURE_DATA(dirty) * self)
 {
 	int ret;
 
 	memset(self->map, 0, sizeof(self->map));
 	ret = dirty_report(&self->vf, VF_IOVA, GUEST_MEM, PAGE, self->map);
 	return ret ?: (int)dirty_count(self->map, WORDS);
+}
+
+/* Likewise, and compare with the truth. */
+static int report(FIXTURE_DATA(dirty) * self)
+{
+	__u64 missed, late[WORDS] = {};
+	unsigned int i;
+	int ret;
+
+	truth_take(self->vf.bdf, self->written);
+	ret = report_only(self);
+	if (ret < 0)
+		return ret;
+	truth_take(self->vf.bdf, late);
+	for (i = 0; i < WORDS; i++) {
+		missed = self->written[i] & ~self->map[i];
+		if (missed)
+			die("page %u was written, but not reported",
+			    i * 64 + __builtin_ctzll(missed));
+		/* A page that was written meanwhile is in this report or in the next. */
+		self->written[i] = late[i] & ~self->map[i];
+	}
+	return ret;
 }
 
 static unsigned int page_of(FIXTURE_DATA(dirty) * self, const void *p)
@@ -221,14 +266,19 @@ TEST_F(dirty, good_starts)
 	static const __u64 sizes[] = {
 		4096, 8192, 65536, 2 << 20, 1 << 30,
 	};
-	struct dirty_range ranges[DIRTY_RANGES], wide = { 0, 1ULL << 46 };
+	/* around what a descriptor of the standard can have, and more than a device may have */
+	static const __u64 lengths[] = {
+		(1ULL << 32) - PAGE, 1ULL << 32, (1ULL << 44) - PAGE, 1ULL << 44,
+		(1ULL << 44) + PAGE, 1ULL << 46,
+	};
+	struct dirty_range ranges[DIRTY_RANGES], wide = { };
 	const struct dirty_range low = { 0, 2 * VF_IOVA };
 	unsigned int i, page;
 	__u64 page_size;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		page_size = sizes[i];
-		ASSERT_EQ(0, dirty_start(&self->vf, &low, 1, &page_size));
+		ASSERT_EQ(0, start_ranges(self, &low, 1, &page_size));
 		/* It may be less than what was asked for, but not less than a page. */
 		EXPECT_LE(PAGE, page_size);
 		EXPECT_EQ(0, page_size & (page_size - 1));
@@ -245,7 +295,7 @@ TEST_F(dirty, good_starts)
 	for (i = 0; i < DIRTY_RANGES; i++)
 		ranges[i] = (struct dirty_range){ VF_IOVA + 2 * i * PAGE, PAGE };
 	page_size = PAGE;
-	ASSERT_EQ(0, dirty_start(&self->vf, ranges, DIRTY_RANGES, &page_size));
+	ASSERT_EQ(0, start_ranges(self, ranges, DIRTY_RANGES, &page_size));
 	transfer(self, NVME_READ);
 	for (i = 0; i < DIRTY_RANGES; i++) {
 		self->map[0] = 0;
@@ -256,12 +306,51 @@ TEST_F(dirty, good_starts)
 	}
 	EXPECT_EQ(0, dirty_stop(&self->vf));
 
-	page_size = PAGE;
-	ASSERT_EQ(0, dirty_start(&self->vf, &wide, 1, &page_size));
-	transfer(self, NVME_READ);
-	EXPECT_LE(3, report(self));
-	EXPECT_TRUE(dirty_has(&self->n, self->map, self->data));
-	EXPECT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		wide.length = lengths[i];
+		page_size = PAGE;
+		ASSERT_EQ(0, start_ranges(self, &wide, 1, &page_size));
+		transfer(self, NVME_READ);
+		EXPECT_LE(3, report(self));
+		EXPECT_TRUE(dirty_has(&self->n, self->map, self->data));
+		EXPECT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
+		EXPECT_EQ(0, dirty_stop(&self->vf));
+	}
+}
+
+/* The log has the first page of a range and the last one, and none beside them. */
+TEST_F(dirty, edges_of_ranges)
+{
+	__u64 iova = nvme_iova(&self->n, self->data), page_size;
+	const struct {
+		struct dirty_range range;
+		__u64		map;
+	} cases[] = {
+		{ { iova, 2 * PAGE }, 3 },
+		{ { iova, PAGE }, 1 },
+		{ { iova + PAGE, PAGE }, 1 },
+		{ { iova, 3 * PAGE }, 3 },
+		{ { iova + PAGE, 2 * PAGE }, 1 },
+	};
+	const struct dirty_range *range;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		range = &cases[i].range;
+		page_size = PAGE;
+		ASSERT_EQ(0, start_ranges(self, range, 1, &page_size));
+		transfer(self, NVME_READ);
+		self->map[0] = 0;
+		EXPECT_EQ(-EINVAL, dirty_report(&self->vf, range->iova + range->length, PAGE,
+						PAGE, self->map));
+		EXPECT_EQ(-EINVAL, dirty_report(&self->vf, range->iova - PAGE, PAGE, PAGE,
+						self->map));
+		EXPECT_EQ(0, dirty_report(&self->vf, range->iova, range->length, PAGE,
+					  self->map));
+		EXPECT_EQ(cases[i].map, self->map[0])
+			TH_LOG("case %u", i);
+		EXPECT_EQ(0, dirty_stop(&self->vf));
+	}
 }
 
 /* A report that makes no sense is refused, and clears nothing. */
@@ -336,7 +425,7 @@ TEST_F(dirty, windows_and_bitmaps)
 					TH_LOG("page %u in windows of %u", p, lengths[i]);
 			}
 		}
-		EXPECT_EQ(0, report(self));
+		EXPECT_EQ(0, report_only(self));
 	}
 
 	/* Bits are set, and none is cleared. */
@@ -358,7 +447,7 @@ TEST_F(dirty, windows_and_bitmaps)
 	*words = 0;
 	ASSERT_EQ(0, dirty_report(&self->vf, VF_IOVA, GUEST_MEM, 1ULL << 63, words));
 	EXPECT_EQ(1, *words);
-	EXPECT_EQ(0, report(self));
+	EXPECT_EQ(0, report_only(self));
 
 	/* VFIO does not tell of a bitmap that it cannot write. The kernel must survive. */
 	must(mprotect(memory, PAGE, PROT_READ));
@@ -368,8 +457,43 @@ TEST_F(dirty, windows_and_bitmaps)
 	dirty_report(&self->vf, VF_IOVA, GUEST_MEM, PAGE, memory + 3 * PAGE - 8);
 	transfer(self, NVME_READ);
 	dirty_report(&self->vf, VF_IOVA, GUEST_MEM, PAGE, NULL);
-	EXPECT_EQ(0, report(self));
+	EXPECT_EQ(0, report_only(self));
 	must(munmap(memory, 3 * PAGE));
+}
+
+/*
+ * VFIO maps 2 MiB of a bitmap at once, which are 64 GiB of the VF's memory. All bits of a larger
+ * bitmap are set, and nothing around them.
+ */
+TEST_F(dirty, large_bitmap)
+{
+	static const struct dirty_range large = { 0, 200ULL << 30 };
+	const unsigned int bytes = large.length / PAGE / 8, begin = PAGE / 2;
+	const unsigned int page = VF_IOVA / PAGE;
+	__u64 page_size = PAGE, *words;
+	unsigned char *map;
+	unsigned int i;
+
+	map = must(mmap(NULL, bytes + PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	words = (void *)(map + begin);
+	vf_enter_state(&self->vf, VFIO_DEVICE_STATE_STOP, NULL);
+	ASSERT_EQ(0, start_ranges(self, &large, 1, &page_size));
+	vf_enter_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+	ASSERT_EQ(0, dirty_report(&self->vf, 0, large.length, PAGE, words));
+	for (i = 0; i < bytes + PAGE; i++)
+		if (map[i] != (i >= begin && i < begin + bytes ? 0xff : 0))
+			break;
+	EXPECT_EQ(bytes + PAGE, i);
+
+	memset(map, 0, bytes + PAGE);
+	transfer(self, NVME_READ);
+	ASSERT_EQ(0, dirty_report(&self->vf, 0, large.length, PAGE, words));
+	EXPECT_EQ(3, dirty_count((__u64 *)map, (bytes + PAGE) / 8));
+	EXPECT_TRUE(dirty_has(&self->n, words + page / 64, self->data));
+	EXPECT_TRUE(dirty_has(&self->n, words + page / 64, self->data + PAGE));
+	EXPECT_TRUE(dirty_has(&self->n, words + page / 64, self->q->cq));
+	must(munmap(map, bytes + PAGE));
 }
 
 /* What the VF reads is not written. */
@@ -564,7 +688,7 @@ TEST_F(dirty, order_of_qemu)
 		SKIP(return, "this kernel has no tracefs");
 	map = calloc(1, 1 << 20);
 	load_init(self, &load);
-	ASSERT_EQ(0, dirty_start(&self->vf, ranges, ARRAY_SIZE(ranges), &page_size));
+	ASSERT_EQ(0, start_ranges(self, ranges, ARRAY_SIZE(ranges), &page_size));
 	guest_freeze(&self->n);
 	guest_precopy(&self->n, &s);
 	for (i = 0; i < 20; i++) {
@@ -609,7 +733,7 @@ TEST_F(dirty, order_of_cloud_hypervisor)
 	unsigned int i;
 
 	load_init(self, &load);
-	ASSERT_EQ(0, dirty_start(&self->vf, &all, 1, &page_size));
+	ASSERT_EQ(0, start_ranges(self, &all, 1, &page_size));
 	ASSERT_EQ(PAGE, page_size);
 	guest_freeze(&self->n);
 	for (i = 0; i < 20; i++) {
@@ -757,7 +881,7 @@ TEST_F(dirty, reset_of_the_pf)
 		EXPECT_EQ(0, report(self));
 		if (i / 2) {
 			pf_unbind(&pf);
-			EXPECT_EQ(-EIO, report(self));
+			EXPECT_EQ(-EIO, report_only(self));
 			pf_bind(&pf);
 		} else {
 			pf_reset(&pf);
@@ -942,6 +1066,13 @@ TEST_F(dirty, closed_without_stop)
 	vf_close(&sibling);
 }
 
+static int call_start(FIXTURE_DATA(dirty) * self)
+{
+	__u64 page_size = PAGE;
+
+	return dirty_start(&self->vf, &all, 1, &page_size);
+}
+
 static int call_resume(FIXTURE_DATA(dirty) * self)
 {
 	return vf_set_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
@@ -963,11 +1094,11 @@ TEST_F(dirty, no_memory)
 		bool		suspended, started, written;
 		int		(*call)(FIXTURE_DATA(dirty) * self);
 	} calls[] = {
-		{ "start", false, false, false, start },
-		{ "start, suspended", true, false, false, start },
+		{ "start", false, false, false, call_start },
+		{ "start, suspended", true, false, false, call_start },
 		{ "resume", true, true, false, call_resume },
-		{ "report", false, true, true, report },
-		{ "report, suspended", true, true, true, report },
+		{ "report", false, true, true, report_only },
+		{ "report, suspended", true, true, true, report_only },
 		{ "stop", false, true, false, call_stop },
 	};
 	int n, ret, left, pages, failed;
@@ -993,11 +1124,12 @@ TEST_F(dirty, no_memory)
 			ret = calls[i].call(self);
 			left = inject_left("self");
 			inject_nth("self", 0);
+			forget(self);
 			if (left)
 				EXPECT_LE(0, ret);
 			failed += ret < 0;
 
-			if (calls[i].call == report) {
+			if (calls[i].call == report_only) {
 				EXPECT_EQ(left ? 3 : ret < 0 ? -EIO : 3, ret);
 				EXPECT_EQ(ret < 0 ? -EIO : 0, report(self));
 			} else if (calls[i].call == call_resume) {
@@ -1041,7 +1173,7 @@ static void *act(void *arg)
 		vf_enter_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
 		break;
 	case REPORT:
-		if (report(self) < 0)
+		if (report_only(self) < 0)
 			die("a report beside another one failed");
 		break;
 	case RESTART_LOG:
@@ -1167,7 +1299,7 @@ TEST_F(dirty, reports_beside_all_else)
 		EXPECT_LT(0, r[i].reports);
 		EXPECT_EQ(0, r[i].failed);
 	}
-	ASSERT_LE(0, report(self));
+	ASSERT_LE(0, report_only(self));
 	for (i = 0; i < load.size; i += PAGE) {
 		unsigned int page = page_of(self, load.data + i);
 

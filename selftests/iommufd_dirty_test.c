@@ -24,14 +24,21 @@ FIXTURE(dirty)
 	__u64 map[PAGES / 64];
 };
 
+static void attach(FIXTURE_DATA(dirty) * self)
+{
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = self->hwpt,
+	};
+
+	must(ioctl(self->vf.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
+}
+
 FIXTURE_SETUP(dirty)
 {
 	struct iommu_hwpt_alloc alloc = {
 		.size = sizeof(alloc),
 		.flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
-	};
-	struct vfio_device_attach_iommufd_pt attach = {
-		.argsz = sizeof(attach),
 	};
 	const char *track = getenv("NVMEVF_TRACK");
 	bool needed = track && !strcmp(track, "iommu");
@@ -51,8 +58,7 @@ FIXTURE_SETUP(dirty)
 		SKIP(return, "the IOMMU has no dirty bits");
 	}
 	self->hwpt = alloc.out_hwpt_id;
-	attach.pt_id = self->hwpt;
-	must(ioctl(self->vf.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
+	attach(self);
 	nvme_start(&self->n, 1, NVME_DEPTH, NVME_DEPTH);
 	self->q = &self->n.queue[1];
 }
@@ -122,6 +128,25 @@ TEST_F(dirty, reads_of_memory_do_not_count)
 	/* The read of memory has cached the translation without the bit. */
 	dirty_transfer(&self->n, NVME_READ, 0, data);
 	ASSERT_EQ(3, report(self));
+	track(self, false);
+}
+
+/* What a VF writes counts also if the tracking began before the VF was attached. */
+TEST_F(dirty, attached_while_tracking)
+{
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = sizeof(detach),
+	};
+	unsigned char *data = nvme_alloc(&self->n, 2 * PAGE);
+
+	must(ioctl(self->vf.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
+	track(self, true);
+	attach(self);
+	dirty_transfer(&self->n, NVME_READ, 0, data);
+	ASSERT_EQ(3, report(self));
+	ASSERT_TRUE(dirty_has(&self->n, self->map, data));
+	ASSERT_TRUE(dirty_has(&self->n, self->map, data + PAGE));
+	ASSERT_TRUE(dirty_has(&self->n, self->map, self->q->cq));
 	track(self, false);
 }
 

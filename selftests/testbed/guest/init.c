@@ -2,16 +2,19 @@
 /*
  * init - load modules and run a workload in the guest
  *
- * Usage: init [PROGRAM [BLOCKS [NVME-CORE-PARAMETER]]]
+ * Usage: init [PROGRAM [BLOCKS [NVME-CORE-PARAMETER [FIRST-BYTE [FILL]]]]]
  *
  * init loads the modules that /modules lists, waits for an NVMe namespace or a virtio
  * disk, and runs PROGRAM (default: ioload) on BLOCKS (default: 4096) blocks of the
- * disk. Kernel messages go to ttyS0; commands and reports use ttyS1.
+ * disk, from FIRST-BYTE on (default: 32 MiB). Before, it fills FILL MiB of memory with data
+ * that cannot be compressed. Kernel messages go to ttyS0; commands and reports use ttyS1.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
@@ -57,10 +60,30 @@ static void use_serial_port(const char *port)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
+/* The memory remains in use as long as init runs. */
+static void fill_memory(unsigned long mib)
+{
+	unsigned long long number = 1, *word, *end;
+
+	word = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (word == MAP_FAILED) {
+		printf("fail no memory to fill\n");
+		return;
+	}
+	for (end = word + (mib << 20) / sizeof(*word); word < end; word++) {
+		/* xorshift */
+		number ^= number << 13;
+		number ^= number >> 7;
+		number ^= number << 17;
+		*word = number;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *load = argc > 1 ? argv[1] : "/ioload";
 	const char *blocks = argc > 2 ? argv[2] : "4096";
+	const char *first = argc > 4 ? argv[4] : "0x2000000";
 	static const char *const devices[] = {
 		"/dev/nvme0n1", "/dev/nvme1n1", "/dev/nvme2n1", "/dev/nvme3n1", "/dev/vda",
 	};
@@ -71,6 +94,8 @@ int main(int argc, char **argv)
 	mount("sys", "/sys", "sysfs", 0, NULL);
 	use_serial_port("/dev/ttyS1");
 	load_modules(argc > 3 ? argv[3] : "");
+	if (argc > 5)
+		fill_memory(strtoul(argv[5], NULL, 0));
 
 	/*
 	 * The number in the name of the namespace depends on which controller is ready
@@ -81,7 +106,7 @@ int main(int argc, char **argv)
 		device = devices[i % 5];
 	}
 	if (!fork()) {
-		execl(load, load, device, "0x2000000", blocks, NULL);
+		execl(load, load, device, first, blocks, NULL);
 		_exit(127);
 	}
 	wait(NULL);

@@ -20,6 +20,8 @@ FEW = ("blackout.own", "read.128K", "out.16", "io.speed", "guest.vf")
 
 # These colors are readable on white and on black.
 TEXT, BLUE, GREEN, RED = "#7d858e", "#3b82c4", "#2e9e4f", "#d9534f"
+# height of the plots of plot_growth()
+GROWTH = 260
 
 
 def value(row):
@@ -91,13 +93,46 @@ def plot_guest(results, top, width):
         yield label(left + row["max"] * scale + 8, y + 13, f"{row['median']:.0f}")
 
 
+def plot_growth(results, top, width):
+    """Yield plots of what grows with the guest's memory: MiB in the blackout, and its length."""
+    ways = (("nothing tracks", "none", RED), ("the VF tracks", "device", BLUE),
+            ("the IOMMU tracks", "iommu", GREEN), ("virtio-blk", "virtio", TEXT))
+    sizes = sorted(int(key.split(".")[2]) for key in results if re.fullmatch(r"grow\.none\.\d+", key))
+    height = GROWTH - 80
+    for title, left, of in (
+            ("MiB of memory sent in the blackout", 50, lambda row: row["median"]),
+            ("Milliseconds without I/O", width // 2 + 45, lambda row: row["also"]["gap_ms"])):
+        right = left + width // 2 - 70
+        curves = {way: [of(results[f"grow.{way}.{mib}"]) for mib in sizes] for _, way, _ in ways}
+        most = max(max(curve) for curve in curves.values())
+
+        def place(mib, number, left=left, right=right, most=most):
+            return (left + mib / sizes[-1] * (right - left), top + 20 + height - number / most * height)
+
+        yield label(left - 42, top, title)
+        for mib in sizes:
+            yield label(place(mib, 0)[0], top + height + 38, mib, "middle")
+        for number in (0, most / 2, most):
+            y = place(0, number)[1]
+            yield label(left - 8, y + 4, f"{number:.0f}", "end")
+            yield line([(left, y), (right, y)], TEXT, 0.3)
+        for number, (name, way, color) in enumerate(ways):
+            yield line([place(*point) for point in zip(sizes, curves[way])], color)
+            yield label(left + 14, top + 36 + 17 * number, name, color=color)
+    yield label(width / 2, top + height + 56, "MiB of memory of the guest", "middle")
+
+
 def plot(results):
     """Return the plot, without a background."""
     width, height, below = 640, 310, 120
+    growth = []
+    if any(key.startswith("grow.") for key in results):
+        growth = plot_growth(results, height + below + 20, width)
+        below += GROWTH
     return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" '
                       f'height="{height + below}" font-family="sans-serif" font-size="13">',
                       *plot_vfs(results, width, height),
-                      *plot_guest(results, height + 28, width), "</svg>", ""])
+                      *plot_guest(results, height + 28, width), *growth, "</svg>", ""])
 
 
 def files(results):

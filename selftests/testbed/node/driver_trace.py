@@ -67,8 +67,10 @@ class Trace:
         if event == "nvmevf_command_begin":
             self.commands.append(Command(fields, when))
         elif event == "nvmevf_command":
-            # A PF does not tell the UUID of a namespace that is not attached to itself.
-            expected = fields["verb"] == "identify" and fields["status"] == "0x4002"
+            # A PF does not tell the UUID of a namespace that is not attached to itself. It
+            # does not end the tracking of a suspended VF, so the driver tries again later.
+            expected = (fields["verb"], fields["status"]) in (("identify", "0x4002"),
+                                                              ("track_stop", "0x4139"))
             busy = fields["status"] == "0x21"
             check(fields["error"] == "0" or expected or busy,
                   f"a command of the driver failed: {text}")
@@ -82,6 +84,14 @@ class Trace:
                     break
         elif event == "nvmevf_data_read":
             self.reads.append(when)
+
+    def io_vectors(self, vm, ios):
+        """Return the vectors of I/O queues that each VF uses while the guest of @vm does @ios I/Os."""
+        self.start()
+        vm.wait_for_ios(ios)
+        self.stop()
+        vectors = {vf: found - {0} for vf, found in self.vectors.items()}
+        return {vf: found for vf, found in vectors.items() if found}
 
     def begun(self, verb, vfs=None):
         """Return the commands @verb that have begun until now, for @vfs or for any VF."""

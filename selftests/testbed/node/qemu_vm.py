@@ -250,16 +250,18 @@ class Vm(LoadReports):
         self.set_capabilities(*capabilities)
         self.execute("migrate-incoming", uri=uri)
 
+    def parameters(self):
+        """Return the parameters with which a migration ends soon."""
+        if self.track:
+            # QEMU stops the guest when it can send the rest within the downtime limit. So
+            # with this bandwidth, and QEMU's default limit, it sends little in the blackout.
+            return {"max-bandwidth": 32 << 20, "downtime-limit": 300}
+        # All memory of a guest with a VF counts as dirty. QEMU sends it during the downtime.
+        return {"max-bandwidth": 1 << 40, "downtime-limit": 60000}
+
     def send(self, uri, *capabilities, **parameters):
         self.set_capabilities(*capabilities)
-        if self.track:
-            # QEMU stops the guest when it can send the rest within the downtime limit, by
-            # default 300 ms. So with this bandwidth, it sends little in the blackout.
-            defaults = {"max-bandwidth": 32 << 20}
-        else:
-            # All memory of a guest with a VF counts as dirty. QEMU sends it during the downtime.
-            defaults = {"max-bandwidth": 1 << 40, "downtime-limit": 60000}
-        self.execute("migrate-set-parameters", **(defaults | parameters))
+        self.execute("migrate-set-parameters", **(self.parameters() | parameters))
         self.execute("migrate", uri=uri)
 
     def migrate_to(self, target, *capabilities, **parameters):
