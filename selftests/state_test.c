@@ -168,7 +168,6 @@ TEST_F(state, suspend_and_resume)
 	io_check(n);
 }
 
-/* A suspended VF does no DMA; doorbell writes take effect after RESUME. */
 /* Take the interrupts that were sent: each processor does that before it runs this thread. */
 static void take_interrupts(void)
 {
@@ -186,6 +185,7 @@ static void take_interrupts(void)
 	must(sched_setaffinity(0, sizeof(all), &all));
 }
 
+/* A suspended VF does no DMA; doorbell writes take effect after RESUME. */
 TEST_F(state, suspended_vf_is_quiet)
 {
 	struct nvme *n = &self->n;
