@@ -17,6 +17,7 @@
 #include "hook/nvme-vf-test.h"
 #include "lib/fault.h"
 #include "lib/pf.h"
+#include "lib/stream.h"
 #include "lib/sysfs.h"
 #include "lib/trace.h"
 #include "lib/util.h"
@@ -506,7 +507,8 @@ TEST_F(hook, standard_result)
 	for (suspended = 0; suspended < 2; suspended++) {
 		if (suspended)
 			ASSERT_EQ(0, submit(self, SEND, SUSPEND, SUSPEND_NOW, 0));
-		call = make_command(vf_bdf(0), RECEIVE, self->data, 48);
+		call = make_command(vf_bdf(0), RECEIVE, self->data,
+				    sizeof(struct standard_header));
 		EXPECT_EQ(0, do_call(self->fd, &call));
 		EXPECT_EQ(suspended, call.value & 1);
 	}

@@ -35,9 +35,9 @@
 
 #define MIB		(1U << 20)
 #define LIMIT		(16 * MIB)	/* of a state */
-#define HEADER		48		/* of a state */
-#define NVMECSS		16		/* offsets in it, of dwords in 128 bits */
-#define VSS		32
+/* Offsets in a state */
+#define NVMECSS		offsetof(struct standard_header, queues_size)
+#define VSS		offsetof(struct standard_header, vendor_size)
 
 static const unsigned char uuid[16] = {
 	0x6e, 0x76, 0x6d, 0x65, 0x76, 0x66, 0x4c, 0x4d,
