@@ -120,7 +120,7 @@ static void nvmevf_ctrl_kunit_find_secondary(struct kunit *test)
 				   nvmevf_ctrl_kunit_secondary);
 	for (i = 0; i < ARRAY_SIZE(vfns); i++) {
 		KUNIT_ASSERT_EQ(test,
-				nvmevf_ctrl_find_secondary(&t->ctrl, vfns[i],
+				nvmevf_cmds_find_secondary(&t->ctrl, vfns[i],
 							   &entry), 0);
 		KUNIT_EXPECT_EQ(test, le16_to_cpu(entry.nvq), vfns[i]);
 		KUNIT_EXPECT_EQ(test, le16_to_cpu(entry.scid), 99 + vfns[i]);
@@ -128,14 +128,14 @@ static void nvmevf_ctrl_kunit_find_secondary(struct kunit *test)
 
 	entry.nvq = cpu_to_le16(7);
 	KUNIT_EXPECT_EQ(test,
-			nvmevf_ctrl_find_secondary(&t->ctrl, SECONDARIES + 1,
+			nvmevf_cmds_find_secondary(&t->ctrl, SECONDARIES + 1,
 						   &entry), 0);
 	KUNIT_EXPECT_EQ_MSG(test, le16_to_cpu(entry.nvq), 7, "not in the list");
 
 	kunit_activate_static_stub(test, nvmevf_cmds_identify_secondary,
 				   nvmevf_ctrl_kunit_endless);
 	KUNIT_EXPECT_EQ(test,
-			nvmevf_ctrl_find_secondary(&t->ctrl, 128, &entry), 0);
+			nvmevf_cmds_find_secondary(&t->ctrl, 128, &entry), 0);
 	KUNIT_EXPECT_EQ_MSG(test, le16_to_cpu(entry.nvq), 7, "the same page again");
 }
 
