@@ -564,6 +564,13 @@ TEST_F(hook, result_and_status)
 			TH_LOG("status %#x", outcomes[i].status);
 	}
 
+	/* A command may fail and have a result. */
+	ASSERT_TRUE(fault_set_once(vf_bdf(0), COMMAND_QUERY, FAULT_STATUS_AFTER, 0x6));
+	call = make_command(vf_bdf(0), COMMAND_QUERY, NULL, 0);
+	EXPECT_EQ(-EIO, do_call(self->fd, &call));
+	EXPECT_EQ(0x6, call.status);
+	EXPECT_LT(0, call.value);
+
 	/* not sent: no result of an earlier command */
 	call = make_command(vf_bdf(0), 0x0d, NULL, 0);
 	EXPECT_EQ(-EPERM, do_call(self->fd, &call));
