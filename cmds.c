@@ -4,12 +4,15 @@
  */
 
 #include <kunit/static_stub.h>
+#include <linux/array_size.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
+#include <linux/minmax.h>
 #include <linux/nvme-vf.h>
 #include <linux/pci.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 
 #include "cmds.h"
 #include "names.h"
@@ -187,6 +190,52 @@ int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
 	return nvmevf_cmds_submit(ctrl, NVMEVF_VERB_IDENTIFY,
 				  "Identify Secondary Controller List", &cmd,
 				  list, sizeof(*list), NULL);
+}
+
+/**
+ * nvmevf_cmds_find_secondary() - Find a VF in the Secondary Controller List of the PF
+ * @ctrl: the controller of a VF of this PF
+ * @vfn: number of the VF to find, from 1
+ * @entry: receives its entry; remains if the list does not have the VF
+ *
+ * Context: Process context, sleeps until the commands have ended.
+ *
+ * Return: 0; -ENOMEM; a negative errno of nvme_submit_vf_cmd().
+ */
+int nvmevf_cmds_find_secondary(struct nvmevf_ctrl *ctrl, int vfn,
+			       struct nvme_secondary_ctrl *entry)
+{
+	struct nvme_secondary_ctrl_list *list;
+	unsigned int i, num, next = 0, first;
+	int ret;
+
+	KUNIT_STATIC_STUB_REDIRECT(nvmevf_cmds_find_secondary, ctrl, vfn, entry);
+
+	list = kzalloc_obj(*list, GFP_KERNEL);
+	if (!list)
+		return -ENOMEM;
+
+	/* The IDs ascend. The loop must end even if a controller repeats them. */
+	do {
+		first = next;
+		ret = nvmevf_cmds_identify_secondary(ctrl, first, list);
+		if (ret)
+			break;
+
+		num = min(list->num, ARRAY_SIZE(list->entry));
+		for (i = 0; i < num; i++) {
+			if (le16_to_cpu(list->entry[i].vfn) == vfn) {
+				*entry = list->entry[i];
+				goto out_free;
+			}
+			next = le16_to_cpu(list->entry[i].scid) + 1;
+		}
+	} while (num == ARRAY_SIZE(list->entry) && next > first &&
+		 next <= U16_MAX);
+
+out_free:
+	kfree(list);
+	return ret;
 }
 
 /**

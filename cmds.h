@@ -14,6 +14,7 @@
 
 struct nvme_command;
 struct nvme_id_ctrl;
+struct nvme_secondary_ctrl;
 struct nvme_secondary_ctrl_list;
 struct nvme_vf_result;
 struct nvmevf_cmd_set;
@@ -208,5 +209,7 @@ int nvmevf_cmds_identify_ns(struct nvmevf_ctrl *ctrl, u8 cns, u32 nsid,
 			    u16 cntid, void *data);
 int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
 				   struct nvme_secondary_ctrl_list *list);
+int nvmevf_cmds_find_secondary(struct nvmevf_ctrl *ctrl, int vfn,
+			       struct nvme_secondary_ctrl *entry);
 
 #endif /* NVMEVF_CMDS_H */

@@ -33,6 +33,9 @@
 
 #define NVMEVF_STD_NOT_SUSPENDED	0x13a
 
+/* Secondary Controller State, in the Secondary Controller List */
+#define NVMEVF_STD_ONLINE	BIT(0)
+
 /* Fields of the commands */
 #define NVMEVF_STD_SUSPEND	BIT(16)	/* STYPE in CDW11; 0 is a notification */
 #define NVMEVF_STD_FIRST	BIT(16)	/* SEQIND in CDW10 */
@@ -140,7 +143,7 @@ static int nvmevf_std_suspend(struct nvmevf_ctrl *ctrl)
 				  0, NULL);
 }
 
-/* A VF whose owner has reset its controller is not suspended any more: it runs. */
+/* Succeed also if the VF is not suspended. */
 static int nvmevf_std_send_resume(struct nvmevf_ctrl *ctrl, u16 *status)
 {
 	const struct nvme_command cmd = {
@@ -155,6 +158,21 @@ static int nvmevf_std_send_resume(struct nvmevf_ctrl *ctrl, u16 *status)
 	return (res.status & NVME_SCT_SC_MASK) == NVMEVF_STD_NOT_SUSPENDED ? 0 : ret;
 }
 
+/* Fail for a VF that is offline: it is not suspended, but it does not run either. */
+static int nvmevf_std_check_online(struct nvmevf_ctrl *ctrl)
+{
+	struct nvme_secondary_ctrl secondary = { };
+	int ret;
+
+	ret = nvmevf_cmds_find_secondary(ctrl, pci_iov_vf_id(ctrl->vf) + 1,
+					 &secondary);
+	if (ret || secondary.scs & NVMEVF_STD_ONLINE)
+		return ret;
+
+	nvmevf_ctrl_err(ctrl, "Resume failed: VF is offline\n");
+	return -EIO;
+}
+
 static int nvmevf_std_resume(struct nvmevf_ctrl *ctrl)
 {
 	u16 status;
@@ -163,6 +181,9 @@ static int nvmevf_std_resume(struct nvmevf_ctrl *ctrl)
 	ret = nvmevf_std_send_resume(ctrl, &status);
 	if (ret)
 		nvmevf_cmds_log(ctrl, "Resume", ret, status);
+	else if (status)
+		/* A VF whose owner has reset its controller runs already. */
+		ret = nvmevf_std_check_online(ctrl);
 	return ret;
 }
 

@@ -36,44 +36,6 @@ static const struct nvmevf_cmd_set * const nvmevf_ctrl_sets[] = {
 #define NVMEVF_OACS_VIRT_MGMT	BIT(7)
 
 /*
- * Copy the entry of a VF from the Secondary Controller List. @entry remains if the list
- * does not have the VF.
- */
-static int nvmevf_ctrl_find_secondary(struct nvmevf_ctrl *ctrl, int vfn,
-				      struct nvme_secondary_ctrl *entry)
-{
-	struct nvme_secondary_ctrl_list *list;
-	unsigned int i, num, next = 0, first;
-	int ret;
-
-	list = kzalloc_obj(*list, GFP_KERNEL);
-	if (!list)
-		return -ENOMEM;
-
-	/* The IDs ascend. The loop must end even if a controller repeats them. */
-	do {
-		first = next;
-		ret = nvmevf_cmds_identify_secondary(ctrl, first, list);
-		if (ret)
-			break;
-
-		num = min(list->num, ARRAY_SIZE(list->entry));
-		for (i = 0; i < num; i++) {
-			if (le16_to_cpu(list->entry[i].vfn) == vfn) {
-				*entry = list->entry[i];
-				goto out_free;
-			}
-			next = le16_to_cpu(list->entry[i].scid) + 1;
-		}
-	} while (num == ARRAY_SIZE(list->entry) && next > first &&
-		 next <= U16_MAX);
-
-out_free:
-	kfree(list);
-	return ret;
-}
-
-/*
  * Check that the PF, whose Identify Controller is @id, has all of @set. If it has not,
  * return -EOPNOTSUPP, and what is missing in @missing, if that is worth a message.
  */
@@ -90,7 +52,7 @@ static int nvmevf_ctrl_check_set(struct nvmevf_ctrl *ctrl,
 		return ret;
 
 	if (secondary && le16_to_cpu(id->oacs) & NVMEVF_OACS_VIRT_MGMT) {
-		ret = nvmevf_ctrl_find_secondary(ctrl, pci_iov_vf_id(ctrl->vf) + 1,
+		ret = nvmevf_cmds_find_secondary(ctrl, pci_iov_vf_id(ctrl->vf) + 1,
 						 secondary);
 		if (ret)
 			return ret;

@@ -177,6 +177,9 @@ static struct requirement {
 	{ 89, STANDARD, "Track commands name a VF that is tracked, or not", NULL, TRACKING },
 	{ 90, STANDARD, "a Track Receive without room fails", NULL, TRACKING },
 	{ 91, STANDARD, "granularity and bounds of what is reported", NULL, TRACKING },
+	{ 92, STANDARD, "a VF that is offline is not suspended, and has no state", NULL,
+	  "a VF would have to be taken offline" },
+	{ 93, STANDARD, "Resume takes the identity back", NULL, "R51 shows it" },
 };
 
 static unsigned int patience;

@@ -17,6 +17,7 @@
 #include "hook/nvme-vf-test.h"
 #include "lib/fault.h"
 #include "lib/pf.h"
+#include "lib/stream.h"
 #include "lib/sysfs.h"
 #include "lib/trace.h"
 #include "lib/util.h"
@@ -506,7 +507,8 @@ TEST_F(hook, standard_result)
 	for (suspended = 0; suspended < 2; suspended++) {
 		if (suspended)
 			ASSERT_EQ(0, submit(self, SEND, SUSPEND, SUSPEND_NOW, 0));
-		call = make_command(vf_bdf(0), RECEIVE, self->data, 48);
+		call = make_command(vf_bdf(0), RECEIVE, self->data,
+				    sizeof(struct standard_header));
 		EXPECT_EQ(0, do_call(self->fd, &call));
 		EXPECT_EQ(suspended, call.value & 1);
 	}
@@ -561,6 +563,13 @@ TEST_F(hook, result_and_status)
 		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
 			TH_LOG("status %#x", outcomes[i].status);
 	}
+
+	/* A command may fail and have a result. */
+	ASSERT_TRUE(fault_set_once(vf_bdf(0), COMMAND_QUERY, FAULT_STATUS_AFTER, 0x6));
+	call = make_command(vf_bdf(0), COMMAND_QUERY, NULL, 0);
+	EXPECT_EQ(-EIO, do_call(self->fd, &call));
+	EXPECT_EQ(0x6, call.status);
+	EXPECT_LT(0, call.value);
 
 	/* not sent: no result of an earlier command */
 	call = make_command(vf_bdf(0), 0x0d, NULL, 0);

@@ -27,9 +27,6 @@
 #define WAITING		4	/* completions without room, of queue 1 */
 #define UNUSED_ID	3	/* of a queue */
 
-/* With the standard's set, offset in a state of the number of dwords of vendor specific data */
-#define VSS		32
-
 enum op {
 	SET = 1,
 	FLIP,		/* exclusive or */
@@ -458,7 +455,7 @@ static struct stream shortened_stream(const struct stream *good, __u32 size, boo
 	__u64 dwords = (size + 3) / 4;
 
 	if (vf_standard()) {
-		memcpy(payload + VSS, &dwords, sizeof(dwords));
+		((struct standard_header *)payload)->vendor_size[0] = dwords;
 		length += 4 * dwords - size;
 	}
 	padded = (length + NVMEVF_RECORD_ALIGN - 1) & ~(NVMEVF_RECORD_ALIGN - 1);

@@ -60,8 +60,6 @@ static bool set_state_size(struct vf *vf, __u32 running, __u32 suspended)
 	       fault_set(vf->bdf, COMMAND_QUERY, FAULT_SIZE_IDLE, suspended);
 }
 
-#define STANDARD_HEADER	48	/* bytes of a state of the standard's set */
-
 /* Return the limit that @text states, which is about a state, for @size bytes; or 0. */
 static unsigned int stated_limit(const char *text, __u32 size)
 {
@@ -70,7 +68,8 @@ static unsigned int stated_limit(const char *text, __u32 size)
 	if (vf_standard() &&
 	    sscanf(text, "%u and %u dwords of controller state, limit %u bytes", &queues,
 		   &vendor, &limit) == 3)
-		return STANDARD_HEADER + 4 * (queues + vendor) == size ? limit : 0;
+		return sizeof(struct standard_header) + 4 * (queues + vendor) == size ?
+		       limit : 0;
 	if (!vf_standard() &&
 	    sscanf(text, "%u bytes of controller state, one command carries %u", &vendor,
 		   &limit) == 2)

@@ -12,6 +12,13 @@ struct nvmevf_ctrl_kunit {
 	struct nvmevf_identity	own;
 	struct nvmevf_identity	source;
 	bool			allow_firmware_mismatch;
+	char			*command_set;
+
+	/* What the PF tells to nvmevf_ctrl_kunit_choose() */
+	u16			oacs;
+	u8			byte_3072;
+	u8			formats[5];
+	u16			scid;
 };
 
 static int nvmevf_ctrl_kunit_init(struct kunit *test)
@@ -33,6 +40,7 @@ static int nvmevf_ctrl_kunit_init(struct kunit *test)
 	t->own.cntlid = cpu_to_le16(VF_CNTLID);
 	t->source = t->own;
 	t->allow_firmware_mismatch = allow_firmware_mismatch;
+	t->command_set = command_set;
 	test->priv = t;
 	return 0;
 }
@@ -41,8 +49,10 @@ static void nvmevf_ctrl_kunit_exit(struct kunit *test)
 {
 	struct nvmevf_ctrl_kunit *t = test->priv;
 
-	if (t)
-		allow_firmware_mismatch = t->allow_firmware_mismatch;
+	if (!t)
+		return;
+	allow_firmware_mismatch = t->allow_firmware_mismatch;
+	command_set = t->command_set;
 }
 
 static void nvmevf_ctrl_kunit_firmware(struct kunit *test)
@@ -120,7 +130,7 @@ static void nvmevf_ctrl_kunit_find_secondary(struct kunit *test)
 				   nvmevf_ctrl_kunit_secondary);
 	for (i = 0; i < ARRAY_SIZE(vfns); i++) {
 		KUNIT_ASSERT_EQ(test,
-				nvmevf_ctrl_find_secondary(&t->ctrl, vfns[i],
+				nvmevf_cmds_find_secondary(&t->ctrl, vfns[i],
 							   &entry), 0);
 		KUNIT_EXPECT_EQ(test, le16_to_cpu(entry.nvq), vfns[i]);
 		KUNIT_EXPECT_EQ(test, le16_to_cpu(entry.scid), 99 + vfns[i]);
@@ -128,14 +138,14 @@ static void nvmevf_ctrl_kunit_find_secondary(struct kunit *test)
 
 	entry.nvq = cpu_to_le16(7);
 	KUNIT_EXPECT_EQ(test,
-			nvmevf_ctrl_find_secondary(&t->ctrl, SECONDARIES + 1,
+			nvmevf_cmds_find_secondary(&t->ctrl, SECONDARIES + 1,
 						   &entry), 0);
 	KUNIT_EXPECT_EQ_MSG(test, le16_to_cpu(entry.nvq), 7, "not in the list");
 
 	kunit_activate_static_stub(test, nvmevf_cmds_identify_secondary,
 				   nvmevf_ctrl_kunit_endless);
 	KUNIT_EXPECT_EQ(test,
-			nvmevf_ctrl_find_secondary(&t->ctrl, 128, &entry), 0);
+			nvmevf_cmds_find_secondary(&t->ctrl, 128, &entry), 0);
 	KUNIT_EXPECT_EQ_MSG(test, le16_to_cpu(entry.nvq), 7, "the same page again");
 }
 
@@ -165,6 +175,101 @@ static void nvmevf_ctrl_kunit_needs_cntlid(struct kunit *test)
 						      &secondary, &missing));
 		KUNIT_EXPECT_STREQ(test, missing,
 				   "PF does not report the controller ID of the VF");
+	}
+}
+
+static int nvmevf_ctrl_kunit_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb verb,
+				  const struct nvme_command *cmd, void *buf,
+				  unsigned int len, struct nvme_vf_result *res)
+{
+	struct nvmevf_ctrl_kunit *t = kunit_get_current_test()->priv;
+	struct nvme_id_ctrl *id = buf;
+
+	*res = (struct nvme_vf_result) { };
+	if (cmd->identify.cns == NVME_VF_CNS_STATE_FORMATS) {
+		memcpy(buf, t->formats, sizeof(t->formats));
+	} else {
+		id->oacs = cpu_to_le16(t->oacs);
+		id->vs[0] = t->byte_3072;
+	}
+	return 0;
+}
+
+static int nvmevf_ctrl_kunit_find(struct nvmevf_ctrl *ctrl, int vfn,
+				  struct nvme_secondary_ctrl *entry)
+{
+	struct nvmevf_ctrl_kunit *t = kunit_get_current_test()->priv;
+
+	entry->scid = cpu_to_le16(t->scid);
+	return 0;
+}
+
+/*
+ * The standard's set is chosen if it is complete, else the vendor's. The log has what is
+ * missing. -EINVAL tells that the vendor's set was tried, which needs a real VF.
+ */
+static void nvmevf_ctrl_kunit_choose(struct kunit *test)
+{
+	static const struct {
+		char	*permitted;
+		u16	oacs;
+		u8	byte_3072, versions, uuids;
+		u16	scid;
+		int	ret;
+		char	*missing;
+	} cases[] = {
+		{ "auto", 0x880, 1, 1, 1, 7, 0 },
+		{ "auto", 0x880, 0, 1, 1, 7, 0 },
+		{ "standard", 0x880, 1, 1, 1, 7, 0 },
+		{ "vendor", 0x880, 1, 1, 1, 7, -EINVAL },
+		{ "vendor", 0x880, 0, 1, 1, 7, -EOPNOTSUPP, "none" },
+		{ "auto", 0x080, 1, 1, 1, 7, -EINVAL },
+		{ "auto", 0x080, 0, 1, 1, 7, -EOPNOTSUPP, "none" },
+		{ "standard", 0x080, 1, 1, 1, 7, -EOPNOTSUPP, "none" },
+		{ "auto", 0x800, 1, 1, 1, 7, -EINVAL },
+		{ "auto", 0x880, 1, 1, 1, NVMEVF_CNTLID_UNKNOWN, -EINVAL },
+		{ "auto", 0x880, 0, 1, 1, NVMEVF_CNTLID_UNKNOWN, -EOPNOTSUPP,
+		  "PF does not report the controller ID of the VF" },
+		{ "auto", 0x880, 1, 0, 1, 7, -EINVAL },
+		{ "standard", 0x880, 1, 0, 1, 7, -EOPNOTSUPP,
+		  "controller has no state version that the driver knows" },
+		{ "auto", 0x880, 1, 1, 0, 7, -EINVAL },
+		{ "auto", 0x880, 0, 1, 0, 7, -EOPNOTSUPP,
+		  "controller has no UUID, so its state leaves out the admin queue" },
+	};
+	struct nvmevf_ctrl_kunit *t = test->priv;
+	const char *missing;
+	unsigned int i;
+	int expected;
+
+	nvmevf_stats_init(&t->ctrl.stats);
+	kunit_activate_static_stub(test, nvmevf_cmds_send, nvmevf_ctrl_kunit_send);
+	kunit_activate_static_stub(test, nvmevf_cmds_find_secondary,
+				   nvmevf_ctrl_kunit_find);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		command_set = cases[i].permitted;
+		t->oacs = cases[i].oacs;
+		t->byte_3072 = cases[i].byte_3072;
+		/* Version 0 and a UUID that begins with 1, if there are any */
+		memset(t->formats, 0, sizeof(t->formats));
+		t->formats[0] = cases[i].versions;
+		t->formats[1] = cases[i].uuids;
+		t->formats[2 * cases[i].versions + 2] = 1;
+		t->scid = cases[i].scid;
+		expected = cases[i].ret;
+		/* A kernel may lack the vendor's set. */
+		if (expected == -EINVAL && ARRAY_SIZE(nvmevf_ctrl_sets) == 1)
+			expected = -EOPNOTSUPP;
+		t->ctrl.set = NULL;
+		missing = "none";
+		KUNIT_EXPECT_EQ_MSG(test, nvmevf_ctrl_choose_set(&t->ctrl, &missing),
+				    expected, "case %u", i);
+		KUNIT_EXPECT_PTR_EQ_MSG(test, t->ctrl.set,
+					expected ? NULL : &nvmevf_cmds_std,
+					"case %u", i);
+		if (cases[i].missing)
+			KUNIT_EXPECT_STREQ_MSG(test, missing, cases[i].missing,
+					       "case %u", i);
 	}
 }
 
@@ -262,6 +367,7 @@ static struct kunit_case nvmevf_ctrl_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_ctrl_kunit_queue_pairs),
 	KUNIT_CASE(nvmevf_ctrl_kunit_find_secondary),
 	KUNIT_CASE(nvmevf_ctrl_kunit_needs_cntlid),
+	KUNIT_CASE(nvmevf_ctrl_kunit_choose),
 	KUNIT_CASE(nvmevf_ctrl_kunit_namespaces),
 	KUNIT_CASE(nvmevf_ctrl_kunit_many_namespaces),
 	KUNIT_CASE(nvmevf_ctrl_kunit_unknown_namespaces),

@@ -19,6 +19,8 @@ struct nvmevf_std_kunit {
 	u64			result;
 	u16			status;
 	int			ret;
+	u8			scs;		/* 1: online */
+	int			secondary_ret;
 
 	/* What was sent */
 	unsigned int		sent;
@@ -62,6 +64,15 @@ static int nvmevf_std_kunit_max_transfer(struct nvmevf_ctrl *ctrl, u32 *bytes)
 	return 0;
 }
 
+static int nvmevf_std_kunit_find_secondary(struct nvmevf_ctrl *ctrl, int vfn,
+					   struct nvme_secondary_ctrl *entry)
+{
+	struct nvmevf_std_kunit *t = kunit_get_current_test()->priv;
+
+	entry->scs = t->scs;
+	return t->secondary_ret;
+}
+
 /* Make a state of @size bytes. */
 static void nvmevf_std_kunit_make(struct kunit *test, u32 size)
 {
@@ -90,12 +101,15 @@ static int nvmevf_std_kunit_init(struct kunit *test)
 	t->ctrl.format.version_index = 3;
 	t->ctrl.format.uuid_index = 0x85;
 	t->result = 1;
+	t->scs = 1;
 	nvmevf_stats_init(&t->ctrl.stats);
 	ratelimit_default_init(&t->ctrl.messages);
 	test->priv = t;
 	kunit_activate_static_stub(test, nvmevf_cmds_send, nvmevf_std_kunit_send);
 	kunit_activate_static_stub(test, nvmevf_cmds_max_transfer,
 				   nvmevf_std_kunit_max_transfer);
+	kunit_activate_static_stub(test, nvmevf_cmds_find_secondary,
+				   nvmevf_std_kunit_find_secondary);
 	return 0;
 }
 
@@ -117,15 +131,27 @@ static void nvmevf_std_kunit_suspend_resume(struct kunit *test)
 	KUNIT_EXPECT_MEMEQ(test, t->sqe[2], resume, 64);
 }
 
-/* A VF that is not suspended runs already. Each other error remains. */
+/*
+ * A VF that is online and not suspended runs already. Each other error remains. What
+ * undoes Suspend needs no VF that runs.
+ */
 static void nvmevf_std_kunit_resume_errors(struct kunit *test)
 {
 	static const struct {
 		u16	status;
-		int	error, expected;
+		int	error, expected, undone;
+		u8	scs;
+		int	secondary_ret;
 	} cases[] = {
-		{ 0x413a, -EIO, 0 }, { 0x13a, -EIO, 0 }, { 0x411f, -EIO, -EIO },
-		{ 0x400c, -EPROTO, -EPROTO }, { 0, -ECANCELED, -ECANCELED },
+		{ 0x413a, -EIO, 0, 0, 1 },
+		{ 0x13a, -EIO, 0, 0, 0xff },
+		{ 0x413a, -EIO, -EIO, 0, 0 },
+		{ 0x413a, -EIO, -EIO, 0, 0xfe },
+		{ 0x413a, -EIO, -EAGAIN, 0, 1, -EAGAIN },
+		{ 0x411f, -EIO, -EIO, -EIO, 1 },
+		{ 0x400c, -EPROTO, -EPROTO, -EPROTO, 1 },
+		{ 0, -ECANCELED, -ECANCELED, -ECANCELED, 1 },
+		{ 0, 0, 0, 0, 0, -EAGAIN },	/* not asked */
 	};
 	struct nvmevf_std_kunit *t = test->priv;
 	unsigned int i;
@@ -134,10 +160,12 @@ static void nvmevf_std_kunit_resume_errors(struct kunit *test)
 		t->sent = 0;
 		t->status = cases[i].status;
 		t->ret = cases[i].error;
-		KUNIT_EXPECT_EQ(test, nvmevf_cmds_std.resume(&t->ctrl),
-				cases[i].expected);
-		KUNIT_EXPECT_EQ(test, nvmevf_cmds_std.undo_suspend(&t->ctrl),
-				cases[i].expected);
+		t->scs = cases[i].scs;
+		t->secondary_ret = cases[i].secondary_ret;
+		KUNIT_EXPECT_EQ_MSG(test, nvmevf_cmds_std.resume(&t->ctrl),
+				    cases[i].expected, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, nvmevf_cmds_std.undo_suspend(&t->ctrl),
+				    cases[i].undone, "case %u", i);
 	}
 	t->status = 0x413a;
 	t->ret = -EIO;
@@ -146,7 +174,7 @@ static void nvmevf_std_kunit_resume_errors(struct kunit *test)
 
 /* Sizes of states, and of the chunks but the last, which has the rest */
 static const u32 nvmevf_std_kunit_sizes[] = {
-	56, 4096, CHUNK - 4, CHUNK, CHUNK + 4, 2 * CHUNK, 3 * CHUNK + 100,
+	56, 1024, 4096, CHUNK - 4, CHUNK, CHUNK + 4, 2 * CHUNK, 3 * CHUNK + 100,
 };
 
 static void nvmevf_std_kunit_expect_chunks(struct kunit *test, bool save)

@@ -329,15 +329,16 @@ void check_features_of_others(void)
 static unsigned char *opaque_part(const struct stream *s, size_t *len)
 {
 	unsigned char *state = s->data + PAYLOAD_AT;
-	__u64 queues;
+	const struct standard_header *h = (void *)state;
+	size_t rest;
 
 	*len = stream_state_length(s);
 	if (device.set != STANDARD)
 		return state;
 	/* Behind the header and the NVMe Controller State, which have no checksum. */
-	memcpy(&queues, state + 16, sizeof(queues));
-	*len -= 48 + 4 * queues;
-	return state + 48 + 4 * queues;
+	rest = sizeof(*h) + 4 * h->queues_size[0];
+	*len -= rest;
+	return state + rest;
 }
 
 #define INVALID_FIELD	0x002

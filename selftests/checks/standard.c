@@ -8,15 +8,7 @@
 #define HMLMS		0x08		/* in byte 257 of Identify Controller, OACS */
 #define NOT_SUSPENDED	0x13a		/* the status */
 
-/* The Controller State data structure, and the NVMe Controller State in it */
-struct header {
-	__u16	version;
-	__u8	attributes;		/* bit 0: suspended */
-	__u8	rsvd[13];
-	__u64	queues_size[2];		/* in dwords */
-	__u64	vendor_size[2];
-};
-
+/* The NVMe Controller State */
 struct queues {
 	__u16	version;
 	__u16	sqs, cqs;
@@ -107,7 +99,7 @@ void check_vf_refuses_standard(void)
 	check_refused(opcodes, ARRAY_SIZE(opcodes), (struct nvme_sqe){ .cdw11 = 0xffff });
 }
 
-static struct header *header_of(const struct stream *s)
+static struct standard_header *header_of(const struct stream *s)
 {
 	return (void *)s->data + stream_state_at(s) + sizeof(struct nvmevf_record);
 }
@@ -124,7 +116,7 @@ static void save_queues(struct stream *s)
 
 void check_header(void)
 {
-	const struct header *h;
+	const struct standard_header *h;
 	struct stream s;
 	__u64 size;
 
@@ -184,7 +176,7 @@ void check_contradiction(void)
 	struct sq *sq;
 
 	save_queues(&s);
-	sq = (void *)header_of(&s) + sizeof(struct header) + sizeof(struct queues);
+	sq = (void *)header_of(&s) + sizeof(struct standard_header) + sizeof(struct queues);
 	sq->base += PAGE;
 	mutate_fix_checksum(&s);
 	vf_reset(n.vf);
@@ -205,7 +197,7 @@ void check_get_again(void)
 	if (stream_read(&again, fd, n.chunk))
 		die("it fails");
 	close(fd);
-	if (memcmp(header_of(&s), header_of(&again), sizeof(struct header) +
+	if (memcmp(header_of(&s), header_of(&again), sizeof(struct standard_header) +
 		   4 * header_of(&s)->queues_size[0]))
 		die("the second state has another NVMe Controller State");
 	resume();

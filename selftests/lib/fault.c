@@ -53,13 +53,7 @@ bool fault_set_once(const char *bdf, enum fault_command command, enum fault_kind
 
 int fault_offline_result(enum fault_command command)
 {
-	/*
-	 * The standard's Resume says that the VF is not suspended, as after a reset by its
-	 * owner, so the driver takes it for running. A VF that is offline may get a state, but
-	 * not one with queues.
-	 */
-	if (vf_standard() && command == COMMAND_RESUME)
-		return 0;
+	/* With the standard's set, such a VF may get a state, but not one with queues. */
 	return vf_standard() && command == COMMAND_LOAD ? -EINVAL : -EIO;
 }
 

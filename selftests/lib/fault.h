@@ -30,7 +30,7 @@ bool fault_set_times(const char *bdf, enum fault_command command, enum fault_kin
 		     __u32 value, __u32 times);
 bool fault_set_once(const char *bdf, enum fault_command command, enum fault_kind fault,
 		    __u32 value);
-/* Return what the driver makes of a command to a VF that is offline: 0 or -errno. */
+/* Return the -errno that the driver makes of a command to a VF that is offline. */
 int fault_offline_result(enum fault_command command);
 /* Remove all faults of all commands to this VF, but not its jitter. */
 void fault_clear_all(const char *bdf);

@@ -53,7 +53,7 @@ int model_command(struct model *v, enum model_command c)
 	/* A VF that is offline could only take a state without queues. */
 	if (!v->online && c == LOAD)
 		return -EINVAL;
-	if (!v->online && c != RESUME)
+	if (!v->online)
 		return -EIO;
 
 	switch (c) {

@@ -150,18 +150,19 @@ static struct verdict false_length_verdict(const struct mutate *m, __u64 length,
 /* Judge a stream in whose state the bit @bit was flipped. */
 static struct verdict state_verdict(const struct mutate *m, const struct stream *s, size_t bit)
 {
-	__u64 dwords[4];	/* of the NVMe Controller State and vendor specific data */
+	const struct standard_header *h = (void *)(s->data + PAYLOAD_AT);
 
-	/* A version, whether the VF was suspended, reserved bytes, the two sizes */
-	if (!vf_standard() || bit == 16 || bit >= 8 * 48)
+	/* A version, whether the VF was suspended, reserved bits, the two sizes */
+	if (!vf_standard() || bit == 16 || bit >= 8 * sizeof(*h))
 		return refused_by_controller;
 	if (bit < 16)
 		return bad_header;
-	if (bit < 8 * 16)
+	/* Nobody checks reserved bits. */
+	if (bit < 8 * offsetof(struct standard_header, queues_size))
 		return taken;
-	memcpy(dwords, s->data + PAYLOAD_AT + 16, sizeof(dwords));
-	if (dwords[1] || dwords[3] || dwords[0] > m->limit || dwords[2] > m->limit ||
-	    48 + 4 * (dwords[0] + dwords[2]) > m->limit)
+	if (h->queues_size[1] || h->vendor_size[1] || h->queues_size[0] > m->limit ||
+	    h->vendor_size[0] > m->limit ||
+	    sizeof(*h) + 4 * (h->queues_size[0] + h->vendor_size[0]) > m->limit)
 		return huge_header;
 	return bad_header;
 }

@@ -22,6 +22,15 @@ struct stream {
 #define PAYLOAD_AT	(STATE_AT + sizeof(struct nvmevf_record))
 #define END_SIZE	(sizeof(struct nvmevf_record) + sizeof(struct nvmevf_end))
 
+/* Where a state of the standard's set begins: the Controller State data structure */
+struct standard_header {
+	__u16	version;
+	__u8	attributes;		/* bit 0: suspended */
+	__u8	rsvd[13];
+	__u64	queues_size[2];		/* of the NVMe Controller State, in dwords */
+	__u64	vendor_size[2];
+};
+
 /* Read a whole stream; return 0 or -errno. */
 int stream_read(struct stream *s, int fd, size_t chunk);
 /* Append to what @s has. -ENOMSG: the rest follows in STOP_COPY. */
