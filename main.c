@@ -38,7 +38,7 @@
  * reset later.
  *
  *              set by               cleared by           what follows
- *   resetting  reset_prepare        reset_done           a stream that opens is dead
+ *   resetting  reset_prepare        reset_done           a SUSPEND that ends is undone
  *   reset      reset_done           nvmevf_mig_lock()    mig_state becomes RUNNING
  *   stuck      nvmevf_undo_         reset_prepare        mig_state becomes ERROR
  *              suspend(), if its                         instead of RUNNING
@@ -88,8 +88,8 @@ static void nvmevf_set_stream(struct nvmevf_device *nvmevf,
 {
 	spin_lock(&nvmevf->reset_lock);
 	*where = stream;
-	/* A reset since the arc began has not seen the stream. */
-	if (stream && (nvmevf->reset || nvmevf->resetting))
+	/* A reset since the arc began has not seen the stream. One under way will see it. */
+	if (stream && nvmevf->reset)
 		nvmevf_stream_kill(stream);
 	spin_unlock(&nvmevf->reset_lock);
 }

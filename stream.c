@@ -8,7 +8,6 @@
 #include <linux/pci.h>
 
 #include "cmds.h"
-#include "image.h"
 #include "stream.h"
 #include "trace.h"
 
@@ -49,7 +48,6 @@ int nvmevf_stream_init(struct nvmevf_stream *stream, struct nvmevf_ctrl *ctrl,
  */
 void nvmevf_stream_release(struct nvmevf_stream *stream)
 {
-	nvmevf_image_put(stream->image);
 	mutex_destroy(&stream->lock);
 	mutex_destroy(&stream->io_lock);
 }

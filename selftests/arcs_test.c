@@ -127,6 +127,9 @@ static const struct row {
 	  COMMANDS_TO(REFUSED, REFUSED, REFUSED, "", REFUSED, REFUSED, REFUSED) },
 	{ "RESUMING, loaded", VFIO_DEVICE_STATE_RESUMING, .loaded = true, .commands =
 	  COMMANDS_TO("", "R", "IIQV", "", "", "RIINQ", "IINQ") },
+	/* The state that was loaded replaces the one that the driver kept. */
+	{ "RESUMING, saved and loaded", VFIO_DEVICE_STATE_RESUMING, .loaded = true, .saved = true,
+	  .commands = COMMANDS_TO("", "R", "IIQV", "", "", "RIINQ", "IINQ") },
 	{ "STOP, saved", VFIO_DEVICE_STATE_STOP, .saved = true, .commands =
 	  COMMANDS_TO("", "LR", "II", "II", "", "LRIINQ", "IIN") },
 	{ "RUNNING_P2P, saved", VFIO_DEVICE_STATE_RUNNING_P2P, .saved = true, .commands =
@@ -168,6 +171,8 @@ static const struct row rows_standard[] = {
 
 static int enter_row(struct vf *vf, const struct row *row, const struct stream *good)
 {
+	if (row->loaded && row->saved)
+		enter_saved(vf, VFIO_DEVICE_STATE_STOP);
 	if (row->loaded)
 		return enter_loaded(vf, good);
 	if (row->saved)

@@ -201,7 +201,7 @@ static int precopy_info(int fd, struct vfio_precopy_info *info)
 /* After the initial bytes of PRE_COPY, read() fails with -ENOMSG until STOP_COPY. */
 TEST_F(datafd, precopy)
 {
-	struct vfio_precopy_info info, *unmapped;
+	struct vfio_precopy_info info, *unmapped, *readable;
 	struct epoll_event event = { .events = EPOLLIN };
 	struct vf *vf = &self->src;
 	struct stream rest;
@@ -214,10 +214,15 @@ TEST_F(datafd, precopy)
 		SKIP(return, "the driver does not support PRE_COPY");
 	unmapped = must(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
 			     -1, 0));
+	readable = must(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			     -1, 0));
 	ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_PRE_COPY, &fd));
 	info = (struct vfio_precopy_info){ .argsz = sizeof(info) - 1 };
 	EXPECT_EQ(-EINVAL, result(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info)));
 	EXPECT_EQ(-EFAULT, result(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, unmapped)));
+	*readable = (struct vfio_precopy_info){ .argsz = sizeof(info) };
+	must(mprotect(readable, PAGE, PROT_READ));
+	EXPECT_EQ(-EFAULT, result(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, readable)));
 	epoll = must(epoll_create1(0));
 	must(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 

@@ -606,14 +606,30 @@ TEST_F(hook, pf_is_no_vf)
 	EXPECT_EQ(0, sent_read(NULL, 0));
 }
 
+/* Wait until nvme has freed a controller, of which nobody must have kept a reference. */
+static void await_free(unsigned int controller)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+	char pattern[64];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "/sys/class/nvme-subsystem/*/nvme%u", controller);
+	while (!glob(pattern, 0, NULL, &found)) {
+		globfree(&found);
+		pause_until(deadline, "the controller of the PF is not freed");
+	}
+}
+
 /* A VF whose PF has no driver. */
 TEST_F(hook, pf_without_driver)
 {
 	struct nvme_vf_test before = make_call(NVME_VF_TEST_EPOCH, vf_bdf(0));
+	unsigned int controller = pf_controller(&self->pf);
 	struct nvme_vf_test after = before;
 
 	ASSERT_EQ(0, do_call(self->fd, &before));
 	pf_unbind(&self->pf);
+	await_free(controller);
 	expect_all(_metadata, self->fd, vf_bdf(0), -ENODEV);
 	pf_bind(&self->pf);
 	pf_await_live(&self->pf);

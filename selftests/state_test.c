@@ -317,6 +317,41 @@ TEST_F(state, suspend_while_reset)
 	}
 }
 
+/*
+ * Likewise, but the SUSPEND cannot be undone. The driver does not rely on a reset that has
+ * begun before: the VF may be suspended.
+ */
+TEST_F(state, undo_fails_while_reset)
+{
+	time_t deadline = time(NULL) + PATIENCE;
+	struct vf *vf = &self->vf;
+	struct reset r;
+	int ret, state;
+	__u16 status;
+
+	vf_config_read(vf, PCI_STATUS, &status, sizeof(status));
+	if (status & PCI_STATUS_IMM_READY)
+		SKIP(return, "the VF is ready immediately after a reset");
+	if (!fault_set(vf->bdf, COMMAND_RESUME, FAULT_STATUS, 0x6))
+		SKIP(return, "the firmware cannot be made to misbehave");
+
+	/* On a slow machine the reset ends before SUSPEND begins. */
+	do {
+		ASSERT_GT(deadline, time(NULL));
+		reset_begin(&r, vf);
+		ret = vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
+		await_thread(r.thread, "a reset", PATIENCE);
+		state = vf_get_state(vf);
+	} while (!ret);
+	EXPECT_EQ(-EAGAIN, ret);
+	EXPECT_EQ(VFIO_DEVICE_STATE_ERROR, state);
+
+	fault_clear_all(vf->bdf);
+	vf_reset(vf);
+	EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(vf));
+	guest_restart(&self->n);
+}
+
 TEST_F(state, data_fd_for_reading)
 {
 	void *unmapped = must(mmap(NULL, PAGE, PROT_NONE,

@@ -387,6 +387,19 @@ TEST_F(trace, failures)
 	EXPECT_STREQ(expected, seen(self));
 	free(expected);
 
+	/* This status says that there is nothing to resume, so nothing is undone. */
+	guest_suspend(n);
+	ASSERT_TRUE(fault_set_once(n->vf->bdf, COMMAND_RESUME, FAULT_STATUS, 0x400c));
+	trace_clear();
+	EXPECT_EQ(-EPROTO, vf_set_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	must(asprintf(&expected,
+		      "nvmevf_command: vf=A verb=resume opcode=%#x bytes=0 error=-71 status=0x400c\n"
+		      "nvmevf_arc: vf=A from=RUNNING_P2P to=RUNNING error=-71\n",
+		      set()->resume));
+	EXPECT_STREQ(expected, seen(self));
+	free(expected);
+	vf_enter_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+
 	/* The driver refuses a stream. */
 	guest_precopy(n, &s);
 	guest_roll_back(n);
@@ -434,7 +447,7 @@ TEST_F(trace, lost)
 TEST_F(trace, debugfs)
 {
 	struct nvme *n = &self->n;
-	long long migrations, failed, resets, sent, at;
+	long long migrations, failed, resets, sent, at, longest;
 	char *text = debugfs(self->vf);
 	const long long *f;
 	struct stream s;
@@ -462,7 +475,7 @@ TEST_F(trace, debugfs)
 	EXPECT_EQ(0, f[2]);
 	EXPECT_GT(figures(text, "PRE_COPY_P2P -> STOP_COPY ", 3)[0], at);
 	f = figures(text, "\nread ", 5);
-	EXPECT_GE(f[1], 2 * LEAST_MS * 1000);
+	EXPECT_GE(f[1] - f[0], 2 * LEAST_MS * 1000);
 	EXPECT_EQ(s.len, f[2]);
 	EXPECT_EQ(4, f[3]);
 	EXPECT_EQ(-ENOMSG, f[4]);
@@ -471,7 +484,15 @@ TEST_F(trace, debugfs)
 	EXPECT_GE(f[0], LEAST_MS * 1000);
 	EXPECT_GE(f[1], f[0]);
 	EXPECT_EQ(sent + 1, f[2]);
+	longest = f[1];
 	EXPECT_EQ(NULL, strstr(text, "written"));
+
+	/* The longest time of a command remains. */
+	fault_clear_all(self->vf[0].bdf);
+	vf_reset(&self->vf[0]);
+	vf_enter_state(&self->vf[0], VFIO_DEVICE_STATE_RUNNING_P2P, NULL);
+	f = figures(debugfs(self->vf), "suspend ", 4) + 1;
+	EXPECT_LE(longest, f[1]);
 
 	/* The destination. */
 	text = debugfs(&self->vf[1]);

@@ -167,6 +167,42 @@ TEST_F(vf_event, reset)
 	EXPECT_GT(1000 * at_once(), longest);
 }
 
+/*
+ * The controller carries a command out, and a reset comes before the answer, which is that of a
+ * success. reset_after_suspend has that of SUSPEND.
+ */
+TEST_F(vf_event, reset_before_answer)
+{
+	struct nvme *n = &self->n;
+	unsigned int i, count = 0;
+	struct at at;
+
+	for (i = 0; i < points_count(); i++) {
+		const struct point *p = &points[i];
+
+		if (!p->command || p->command == COMMAND_SUSPEND)
+			continue;
+		io_submit_all(n, 3);
+		point_reach_late(&at, p, &self->vf, &self->good);
+		resets[count++ % ARRAY_SIZE(resets)](&self->vf);
+		vf_reset_done(&self->vf);
+		point_answer(&at);
+		/* RESUME, which comes after LOAD_DATA, finds that the VF runs. */
+		EXPECT_EQ(p->command == COMMAND_LOAD && p->next ? -EPROTO : 0,
+			  point_finish(&at, at_once()));
+		EXPECT_EQ(0U, nvme_read32(n, NVME_CC));
+		if (at.fd >= 0)
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		EXPECT_EQ(0, vf_images());
+		close(at.fd);
+		restart_and_save(n);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("at %s", p->name);
+	}
+	TH_LOG("%u commands", count);
+}
+
 struct transition {
 	struct vf	*vf;
 	unsigned int	next;
@@ -329,11 +365,15 @@ static const enum file {
 	{ DEVICE, IOMMU, DATA, GROUP, BAR },
 };
 
+/* Enough to close all files */
+#define CLOSE_US	50000
+
 struct closer {
 	struct vf		*vf;
 	struct at		*at;
 	const enum file		*order;
 	pthread_t		thread;
+	bool			done;
 };
 
 static void *close_all(void *arg)
@@ -359,9 +399,11 @@ static void *close_all(void *arg)
 			close(c->at->fd);
 		}
 	}
+	__atomic_store_n(&c->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
+/* Close waits for a command that reads or writes the driver's memory. */
 TEST_F(vf_event, close)
 {
 	struct closer closer = { &self->vf };
@@ -374,8 +416,15 @@ TEST_F(vf_event, close)
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		closer.at = &at;
 		closer.order = orders[i % ARRAY_SIZE(orders)];
+		closer.done = false;
 		ASSERT_EQ(0, pthread_create(&closer.thread, NULL, close_all,
 					    &closer));
+		/* A call on the device would still have it open. */
+		if (points[i].command && !points[i].next) {
+			usleep(CLOSE_US);
+			EXPECT_FALSE(__atomic_load_n(&closer.done, __ATOMIC_ACQUIRE))
+				TH_LOG("at %s", points[i].name);
+		}
 		point_answer(&at);
 		await_thread(closer.thread, "close", at_once());
 		/* The command may succeed or fail; close the data_fd of a success. */
@@ -612,6 +661,44 @@ TEST_F(vf_event, bind_to_nvme)
 	}
 }
 
+/* Bind a function to the driver, and expect a reason why it cannot migrate. */
+static void bind_without_migration(struct __test_metadata *_metadata, const char *bdf,
+				   const char *reason)
+{
+	char text[80];
+
+	log_open();
+	vf_rebind(bdf, NULL);
+	snprintf(text, sizeof(text), "%s: migration off: %s", bdf, reason);
+	EXPECT_TRUE(log_has(text));
+}
+
+/* The PF has no driver, or ours, which does not take it while it has VFs. */
+TEST_F(vf_event, bind_without_pf)
+{
+	struct vf *vf = &self->vf;
+	char path[64];
+	struct pf pf;
+
+	pf_open(&pf, self->bdf);
+	vf_close(vf);
+	pf_unbind(&pf);
+	bind_without_migration(_metadata, self->bdf, "PF is not bound to nvme");
+	vf_open(vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
+	EXPECT_EQ(-ENOTTY, vf_mig_flags(vf));
+	vf_close(vf);
+	bind_without_migration(_metadata, pf.bdf, "not a virtual function");
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", pf.bdf);
+	sysfs_set(path, "\n");
+	pf_bind(&pf);
+	pf_await_live(&pf);
+	pf_restore_vfs(&pf);
+	vf_rebind(self->bdf, NULL);
+	vf_open(vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
+	restart_and_save(&self->n);
+}
+
 #define STALL_LEN	24
 
 static int read_part(void *buf, void *fd)
@@ -770,18 +857,21 @@ TEST_F(vf_event, stalled_call)
 	}
 }
 
-/* After a process is killed in a stalled call, other processes can use the data_fd. */
+/*
+ * A process that waits for a stalled call of another can be killed. After a process is killed
+ * in a stalled call, other processes can use the data_fd.
+ */
 TEST_F(vf_event, kill_in_stalled_call)
 {
 	static const unsigned int states[] = {
 		VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_RESUMING,
 	};
 	struct vf *vf = &self->vf;
+	pid_t pid, waiting;
 	struct stall stall;
 	int fd, ready[2];
 	unsigned int i;
 	char byte;
-	pid_t pid;
 
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		ASSERT_EQ(0, vf_set_state(vf, states[i], &fd));
@@ -795,6 +885,15 @@ TEST_F(vf_event, kill_in_stalled_call)
 				pause();
 		}
 		ASSERT_EQ(1, read(ready[0], &byte, 1));
+		waiting = must(fork());
+		if (!waiting) {
+			stream_transfer_byte(fd);
+			_exit(0);
+		}
+		await_sleep(waiting, states[i] == VFIO_DEVICE_STATE_RESUMING ? SYS_write :
+			    SYS_read, fd);
+		kill(waiting, SIGKILL);
+		await_killed(waiting, "a wait for a stalled call");
 		kill(pid, SIGKILL);
 		await_killed(pid, "a stalled call");
 		EXPECT_EQ(0, stream_transfer_byte(fd));
