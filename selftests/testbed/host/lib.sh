@@ -7,8 +7,11 @@
 # output says so.
 # shellcheck source=/dev/null
 system=$(. /etc/os-release 2> /dev/null && echo "${PRETTY_NAME:-unknown}") || system=$(uname -s)
+# Debian's testing and unstable have no number.
+# shellcheck source=/dev/null
+debian=$(. /etc/os-release 2> /dev/null && [ "${ID:-}" = debian ] && echo "${VERSION_ID:-}") || debian=
 machine=$(dpkg --print-architecture 2> /dev/null) || machine=$(uname -m)
-if [ "$machine" != amd64 ] || ! command -v apt-get > /dev/null; then
+if [ "$machine" != amd64 ] || ! command -v apt-get > /dev/null || [ "${debian:-12}" -lt 12 ]; then
 	echo "${0##*/}: this needs Debian 12 or later on amd64 (x86-64), found $system on $machine" >&2
 	exit 1
 fi
