@@ -27,30 +27,6 @@
 #define PAGES	(GUEST_MEM / PAGE)
 #define WORDS	(PAGES / 64)
 
-static const struct dirty_range all = { VF_IOVA, GUEST_MEM };
-
-/* Does the controller track? */
-static bool is_tracked(void)
-{
-	const char *track = getenv("NVMEVF_TRACK");
-
-	return track && !strcmp(track, "device");
-}
-
-/* Has the kernel what VFIO needs to report? */
-static bool has_reports(void)
-{
-	FILE *f = fopen("/proc/kallsyms", "r");
-	char line[300];
-	bool found = false;
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = !!strstr(line, " iova_bitmap_set");
-	if (f)
-		fclose(f);
-	return found;
-}
-
 /* A VF has a log if, and only if, the controller tracks and VFIO can report. */
 TEST(offered)
 {
@@ -65,10 +41,10 @@ TEST(offered)
 	log_open();
 	mark = log_mark();
 	vf_rebind(vf_bdf(0), NULL);
-	if (is_tracked() && !has_reports())
+	if (dirty_is_tracked() && !dirty_is_offered())
 		log_await(mark, "*dirty page tracking off: kernel has no CONFIG_IOMMUFD_DRIVER*");
 	vf_open(&vf, vf_bdf(0), VF_ANY, mem, PAGE);
-	EXPECT_EQ(is_tracked() && has_reports() ? 0 : -ENOTTY, dirty_probe(&vf));
+	EXPECT_EQ(dirty_is_offered() ? 0 : -ENOTTY, dirty_probe(&vf));
 	vf_close(&vf);
 }
 
@@ -79,8 +55,7 @@ FIXTURE(dirty)
 	struct nvme_queue *q;
 	unsigned char *data;		/* two pages */
 	__u64 map[WORDS];
-	__u64 written[WORDS];		/* what the next report must have */
-	__u64 missed;
+	struct truth truth;
 };
 
 FIXTURE_VARIANT(dirty)
@@ -93,7 +68,7 @@ FIXTURE_VARIANT_ADD(dirty, cdev) { .api = VF_CDEV };
 
 FIXTURE_SETUP(dirty)
 {
-	if (!vf_bdf(0) || !is_tracked() || !has_reports() || !vf_api_present(variant->api))
+	if (!vf_bdf(0) || !dirty_is_offered() || !vf_api_present(variant->api))
 		SKIP(return, "no VF, the controller does not track, or this kernel cannot report");
 	fault_clear_all(vf_bdf(0));
 	guest_open(&self->n, &self->vf, 1, variant->api);
@@ -101,22 +76,15 @@ FIXTURE_SETUP(dirty)
 	self->q = &self->n.queue[1];
 	self->data = nvme_alloc(&self->n, 2 * PAGE);
 	ASSERT_EQ(0, dirty_probe(&self->vf));
-	self->missed = truth_take(vf_bdf(0), self->written);
+	truth_open(&self->truth, &self->vf);
 }
 
 FIXTURE_TEARDOWN(dirty)
 {
-	EXPECT_EQ(self->missed, truth_take(vf_bdf(0), self->written));
+	truth_forget(&self->truth);
 	fault_clear_all(vf_bdf(0));
 	fault_no_jitter(vf_bdf(0));
 	vf_close(&self->vf);
-}
-
-/* The next report need not have what was written until now. */
-static void forget(FIXTURE_DATA(dirty) * self)
-{
-	truth_take(self->vf.bdf, self->written);
-	memset(self->written, 0, sizeof(self->written));
 }
 
 static int start_ranges(FIXTURE_DATA(dirty) * self, const struct dirty_range *ranges,
@@ -125,15 +93,13 @@ static int start_ranges(FIXTURE_DATA(dirty) * self, const struct dirty_range *ra
 	int ret = dirty_start(&self->vf, ranges, count, page_size);
 
 	if (!ret)
-		forget(self);
+		truth_forget(&self->truth);
 	return ret;
 }
 
 static int start(FIXTURE_DATA(dirty) * self)
 {
-	__u64 page_size = PAGE;
-
-	return start_ranges(self, &all, 1, &page_size);
+	return truth_start(&self->truth);
 }
 
 /* Report all memory; return the number of pages or -errno. */
@@ -149,24 +115,11 @@ static int report_only(FIXTURE_DATA(dirty) * self)
 /* Likewise, and compare with the truth. */
 static int report(FIXTURE_DATA(dirty) * self)
 {
-	__u64 missed, late[WORDS] = {};
-	unsigned int i;
 	int ret;
 
-	truth_take(self->vf.bdf, self->written);
-	ret = report_only(self);
-	if (ret < 0)
-		return ret;
-	truth_take(self->vf.bdf, late);
-	for (i = 0; i < WORDS; i++) {
-		missed = self->written[i] & ~self->map[i];
-		if (missed)
-			die("page %u was written, but not reported",
-			    i * 64 + __builtin_ctzll(missed));
-		/* A page that was written meanwhile is in this report or in the next. */
-		self->written[i] = late[i] & ~self->map[i];
-	}
-	return ret;
+	memset(self->map, 0, sizeof(self->map));
+	ret = truth_report(&self->truth, self->map);
+	return ret ?: (int)dirty_count(self->map, WORDS);
 }
 
 static unsigned int page_of(FIXTURE_DATA(dirty) * self, const void *p)
@@ -727,6 +680,7 @@ TEST_F(dirty, order_of_qemu)
  */
 TEST_F(dirty, order_of_cloud_hypervisor)
 {
+	const struct dirty_range all = { VF_IOVA, GUEST_MEM };
 	__u64 page_size = PAGE;
 	struct stream s;
 	struct load load;
@@ -1068,9 +1022,7 @@ TEST_F(dirty, closed_without_stop)
 
 static int call_start(FIXTURE_DATA(dirty) * self)
 {
-	__u64 page_size = PAGE;
-
-	return dirty_start(&self->vf, &all, 1, &page_size);
+	return dirty_start_all(&self->vf);
 }
 
 static int call_resume(FIXTURE_DATA(dirty) * self)
@@ -1124,7 +1076,7 @@ TEST_F(dirty, no_memory)
 			ret = calls[i].call(self);
 			left = inject_left("self");
 			inject_nth("self", 0);
-			forget(self);
+			truth_forget(&self->truth);
 			if (left)
 				EXPECT_LE(0, ret);
 			failed += ret < 0;
@@ -1238,12 +1190,10 @@ static void *report_always(void *arg)
 static void *start_and_stop(void *arg)
 {
 	struct reporter *r = arg;
-	__u64 page_size;
 	int ret;
 
 	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
-		page_size = PAGE;
-		ret = dirty_start(&r->self->vf, &all, 1, &page_size);
+		ret = dirty_start_all(&r->self->vf);
 		if (ret && ret != -EINVAL)
 			die("a start failed: %s", strerror(-ret));
 		if (dirty_stop(&r->self->vf))

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
+#include "lib/dirty.h"
 #include "lib/fault.h"
 #include "lib/fuzz.h"
 #include "lib/guest.h"
@@ -21,6 +22,7 @@
 #include "lib/nvme.h"
 #include "lib/pf.h"
 #include "lib/stream.h"
+#include "lib/truth.h"
 #include "lib/util.h"
 #include "lib/vf.h"
 
@@ -44,6 +46,7 @@ static struct {
 	struct fuzz_random random;
 	unsigned long	seed, step, steps;
 	struct model	vf[VFS];
+	struct truth	truth[VFS];
 	struct nvme	n;
 	struct model	*home, *last;	/* where the guest runs, or ran last */
 	__u64		life, lives;	/* of the guest, 0: lost */
@@ -749,10 +752,38 @@ static void step_poke(struct model *v)
 	}
 }
 
+/* Start the log of what the VF writes, stop it, or compare a report with the truth. */
+static void step_log(struct model *v)
+{
+	struct truth *truth = &fuzz.truth[v - fuzz.vf];
+	__u64 map[TRUTH_WORDS] = {};
+	unsigned int i = below(8);
+	int ret;
+
+	/* Only a stop ends a log that is lost. */
+	if (i < (v->log.lost ? 4 : 1)) {
+		expect(0, dirty_stop(&v->vf), "stop");
+		model_log_stop(v);
+	} else if (i < (v->log.on ? 2 : 6)) {
+		ret = model_log_start(v);
+		expect(ret, ret ? dirty_start_all(&v->vf) : truth_start(truth), "start");
+	} else {
+		/* The VF writes while the log is read. */
+		while (fuzz.home == v && !one_in(4))
+			guest_io(&fuzz.n);
+		ret = model_log_report(v);
+		/* Without a PF, the truth is not known. */
+		expect(ret, ret ? dirty_report(&v->vf, VF_IOVA, GUEST_MEM, PAGE, map) :
+				  truth_report(truth, map), "report");
+		note(" %u pages", dirty_count(map, TRUTH_WORDS));
+	}
+}
+
 static void step_reopen(struct model *v)
 {
 	settle(v);
 	vf_close(&v->vf);
+	model_log_stop(v);
 	vf_open(&v->vf, v->vf.bdf, one_in(2) && vf_api_present(VF_CDEV) ?
 		VF_CDEV : VF_ANY, fuzz.n.mem, GUEST_MEM);
 	model_reset(v);
@@ -787,6 +818,7 @@ static void step_pf(struct model *unused)
 	} else {
 		pf_reset(&fuzz.pf);
 	}
+	fuzz.model_pf.epoch++;
 	for (v = fuzz.vf; v < fuzz.vf + VFS; v++) {
 		v->online = false;
 		model_lose_content(v);
@@ -802,14 +834,16 @@ static void step_online(struct model *v)
 		bring_back();
 }
 
-enum { READ = 1, WRITE = 2, RESET = 8, FLR = 9, PF_EVENT = 14 };
+enum { READ = 1, WRITE = 2, RESET = 8, FLR = 9, PF_EVENT = 14, LOG = 17 };
+
+#define LOG_WEIGHT	150
 
 static struct fuzz_kind kinds[] = {
 	{ "state", 300 }, { "read", 80 }, { "write", 80 }, { "poll", 50 },
 	{ "info", 30 }, { "close", 20 }, { "dead fd", 40 }, { "size", 20 },
 	{ "reset", 5 }, { "FLR", 2 }, { "fault", 40 }, { "guest", 200 },
 	{ "poke", 40 }, { "reopen", 2 }, { "PF event", 3 }, { "online", 30 },
-	{ "migrate", 50 },
+	{ "migrate", 50 }, { "log", 0 },
 	{}
 };
 
@@ -818,6 +852,7 @@ static void (* const steps[])(struct model *v) = {
 	step_info, step_close, step_dead, step_size,
 	step_reset, step_flr, step_fault, step_guest,
 	step_poke, step_reopen, step_pf, step_online, step_migrate,
+	step_log,
 };
 
 static void one_step(void)
@@ -909,6 +944,11 @@ FIXTURE_SETUP(fuzz)
 		fuzz.vf[i].online = true;
 		no_faults(&fuzz.vf[i]);
 	}
+	if (dirty_is_offered()) {
+		kinds[LOG].weight = LOG_WEIGHT;
+		for (i = 0; i < VFS; i++)
+			truth_open(&fuzz.truth[i], &fuzz.vf[i].vf);
+	}
 	/* Ask the PF now, because the test will unbind its driver. */
 	vf_initial_bytes();
 	for (i = 0; i < ARRAY_SIZE(fuzz.dead); i++)
@@ -960,6 +1000,8 @@ TEST_F_TIMEOUT(fuzz, results_as_modeled, 1000000)
 	       kinds[RESET].count + kinds[FLR].count, kinds[PF_EVENT].count,
 	       fuzz.moves, fuzz.ios);
 	printf(" longest_step_ms=%lld\n", fuzz_longest_us(kinds) / 1000);
+	if (kinds[LOG].weight)
+		truth_print(fuzz.truth, VFS);
 }
 
 TEST_HARNESS_MAIN

@@ -9,6 +9,32 @@
 static_assert(sizeof(struct dirty_range) ==
 	       sizeof(struct vfio_device_feature_dma_logging_range), "another layout");
 
+bool dirty_is_tracked(void)
+{
+	const char *track = getenv("NVMEVF_TRACK");
+
+	return track && !strcmp(track, "device");
+}
+
+/* Has the kernel what VFIO needs to report? */
+static bool has_reports(void)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	char line[300];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !!strstr(line, " iova_bitmap_set");
+	if (f)
+		fclose(f);
+	return found;
+}
+
+bool dirty_is_offered(void)
+{
+	return dirty_is_tracked() && has_reports();
+}
+
 int dirty_probe(struct vf *vf)
 {
 	return vf_feature(vf, VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_SET |
@@ -29,6 +55,14 @@ int dirty_start(struct vf *vf, const struct dirty_range *ranges,
 			 &control, sizeof(control));
 	*page_size = control.page_size;
 	return ret;
+}
+
+int dirty_start_all(struct vf *vf)
+{
+	static const struct dirty_range all = { VF_IOVA, GUEST_MEM };
+	__u64 page_size = PAGE;
+
+	return dirty_start(vf, &all, 1, &page_size);
 }
 
 int dirty_stop(struct vf *vf)

@@ -14,11 +14,17 @@ struct dirty_range {
 /* What VFIO takes at most */
 #define DIRTY_RANGES	256
 
+/* Does the controller track? $NVMEVF_TRACK says so. */
+bool dirty_is_tracked(void);
+/* Must VFs have a log? The kernel must have CONFIG_IOMMUFD_DRIVER, too. */
+bool dirty_is_offered(void);
 /* Return 0 if the VF has a log, or -ENOTTY. */
 int dirty_probe(struct vf *vf);
 /* Start the log of @count ranges. @page_size receives what is used. Return 0 or -errno. */
 int dirty_start(struct vf *vf, const struct dirty_range *ranges,
 		unsigned int count, __u64 *page_size);
+/* Start the log of all memory of the guest, in pages; return 0 or -errno. */
+int dirty_start_all(struct vf *vf);
 /* Stop the log; return 0 or -errno. */
 int dirty_stop(struct vf *vf);
 /* Set a bit of @map for each page that was written, and forget it; return 0 or -errno. */

@@ -171,6 +171,53 @@ static void save(struct model *v)
 	d->phase = SAVING;
 }
 
+int model_log_start(struct model *v)
+{
+	bool running = model_is_running(v->state);
+
+	if (v->state == VFIO_DEVICE_STATE_ERROR)
+		return -EIO;
+	if (!running && (v->stale || !v->pf->bound))
+		return -ENODEV;
+	if (v->log.on)
+		return -EINVAL;
+	if (!v->pf->bound)
+		return -ENODEV;
+	/* The controller does not track a VF that is offline. */
+	if (running && !v->online)
+		return -EIO;
+	v->log = (struct model_log){
+		.on = true,
+		.armed = !running,
+		.epoch = v->pf->epoch,
+	};
+	return 0;
+}
+
+void model_log_stop(struct model *v)
+{
+	v->log = (struct model_log){};
+}
+
+int model_log_report(struct model *v)
+{
+	if (!v->log.on)
+		return -EINVAL;
+	if (v->log.epoch != v->pf->epoch)
+		v->log.lost = true;
+	return v->log.lost ? -EIO : 0;
+}
+
+/* The VF was resumed or reset. */
+static void begin_tracking(struct model *v)
+{
+	if (!v->log.armed || v->log.lost)
+		return;
+	v->log.armed = false;
+	v->log.epoch = v->pf->epoch;
+	v->log.lost = !v->pf->bound || !v->online;
+}
+
 /*
  * With the standard's set, the driver asks whether the VF has I/O queues, and if so, resets and
  * suspends it. The VFs of a guest have queues. If SUSPEND fails, the VF runs.
@@ -186,8 +233,10 @@ static int reset_queues(struct model *v)
 		return ret;
 	model_lose_content(v);
 	ret = model_command(v, SUSPEND);
-	if (ret)
+	if (ret) {
 		v->state = VFIO_DEVICE_STATE_RUNNING;
+		begin_tracking(v);
+	}
 	return ret;
 }
 
@@ -214,6 +263,11 @@ static int arc(struct model *v, unsigned int next)
 			break;
 		v->kept = false;
 		ret = model_command(v, RESUME);
+		if (!ret)
+			begin_tracking(v);
+		else if (ret != -EPROTO && v->fault[SUSPEND])
+			/* Nobody knows whether the VF runs, which is not tracked yet. */
+			v->log.lost |= v->log.armed;
 		break;
 	case ARC(RUNNING, PRE_COPY):
 	case ARC(RUNNING_P2P, PRE_COPY_P2P):
@@ -307,6 +361,7 @@ int model_enter_state(struct model *v, unsigned int target)
 			kill_data(v);
 			v->kept = false;
 			v->state = VFIO_DEVICE_STATE_ERROR;
+			v->log.lost = true;
 			return -ENODEV;
 		}
 		ret = arc(v, next);
@@ -323,6 +378,7 @@ void model_reset(struct model *v)
 	v->kept = false;
 	v->state = VFIO_DEVICE_STATE_RUNNING;
 	model_lose_content(v);
+	begin_tracking(v);
 }
 
 long model_read(const struct model_data *d, size_t n)

@@ -38,9 +38,18 @@ struct model_data {
 	unsigned int	id;		/* of the controller, in the state */
 };
 
+/* The log of what a VF writes, as the driver has it. */
+struct model_log {
+	bool		on;
+	bool		armed;		/* the tracking is to begin when the VF runs */
+	bool		lost;		/* each report fails */
+	unsigned int	epoch;		/* of the PF, in which the tracking began */
+};
+
 /* What the models of all VFs of a PF share. */
 struct model_pf {
 	bool		bound;	/* to the nvme driver */
+	unsigned int	epoch;	/* changes when the PF is reset or unbound */
 	/* Return a random number below @bound. */
 	unsigned int	(*below)(unsigned int bound);
 	unsigned int	last_id;
@@ -58,6 +67,7 @@ struct model {
 	struct vf	vf;
 	unsigned int	state;
 	struct model_data data;
+	struct model_log log;
 	bool		kept;		/* the driver has a saved state, only the vendor's set */
 	bool		suspended, online;
 	bool		stale;		/* the PF was reset since it was suspended */
@@ -84,6 +94,10 @@ int model_command(struct model *v, enum model_command c);
 int model_load(struct model *v, unsigned int id);
 /* Read @n bytes from a stream; may return less. */
 long model_read(const struct model_data *d, size_t n);
+/* Start, stop or read the log of what the VF writes. */
+int model_log_start(struct model *v);
+void model_log_stop(struct model *v);
+int model_log_report(struct model *v);
 /* Reset the VF by way of the driver, or behind the driver's back. */
 void model_reset(struct model *v);
 void model_lose_content(struct model *v);
