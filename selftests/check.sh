@@ -16,6 +16,23 @@ shopt -s nullglob
 admin_timeout=/sys/module/nvme_core/parameters/admin_timeout
 seconds=$(cat $admin_timeout)
 failed=0
+
+# left_behind: print what the driver still has although nobody has a VF open: controller
+# states in memory, and VFs that it keeps from going to low power
+left_behind() {
+	local n=0 vf status
+
+	grep -F "[${driver//-/_}]" /proc/vmallocinfo
+	for vf in $TESTBED_VFS; do
+		status=$pci/devices/$vf/power/runtime_status
+		# The kernel suspends the VF after the last process has closed it.
+		while is_bound "$vf" && grep -sqx active "$status" && [ $((n++)) -lt 50 ]; do
+			sleep 0.1
+		done
+		! is_bound "$vf" || ! grep -sqx active "$status" || echo "$vf is active"
+	done
+}
+
 for t; do
 	args=()
 	case $t in
@@ -40,6 +57,8 @@ for t; do
 	0 | 4) ;; # passed, skipped
 	*) failed=1 ;;
 	esac
+	left=$(left_behind)
+	[ -z "$left" ] || { echo "not ok after $t the driver has: ${left//$'\n'/; }"; failed=1; }
 	# A test that died may have left a shorter timeout behind.
 	echo "$seconds" > $admin_timeout
 	tee /sys/class/nvme/*/admin_timeout <<< "${seconds}000" > /dev/null
