@@ -167,6 +167,42 @@ TEST_F(vf_event, reset)
 	EXPECT_GT(1000 * at_once(), longest);
 }
 
+/*
+ * The controller carries a command out, and a reset comes before the answer, which is that of a
+ * success. reset_after_suspend has that of SUSPEND.
+ */
+TEST_F(vf_event, reset_before_answer)
+{
+	struct nvme *n = &self->n;
+	unsigned int i, count = 0;
+	struct at at;
+
+	for (i = 0; i < points_count(); i++) {
+		const struct point *p = &points[i];
+
+		if (!p->command || p->command == COMMAND_SUSPEND)
+			continue;
+		io_submit_all(n, 3);
+		point_reach_late(&at, p, &self->vf, &self->good);
+		resets[count++ % ARRAY_SIZE(resets)](&self->vf);
+		vf_reset_done(&self->vf);
+		point_answer(&at);
+		/* RESUME, which comes after LOAD_DATA, finds that the VF runs. */
+		EXPECT_EQ(p->command == COMMAND_LOAD && p->next ? -EPROTO : 0,
+			  point_finish(&at, at_once()));
+		EXPECT_EQ(0U, nvme_read32(n, NVME_CC));
+		if (at.fd >= 0)
+			EXPECT_EQ(-ENODEV, stream_transfer_byte(at.fd));
+		EXPECT_EQ(VFIO_DEVICE_STATE_RUNNING, vf_get_state(&self->vf));
+		EXPECT_EQ(0, vf_images());
+		close(at.fd);
+		restart_and_save(n);
+		ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+			TH_LOG("at %s", p->name);
+	}
+	TH_LOG("%u commands", count);
+}
+
 struct transition {
 	struct vf	*vf;
 	unsigned int	next;

@@ -116,8 +116,15 @@ void point_await_commands(enum fault_command command, unsigned int count)
 	usleep(SUBMIT_US);
 }
 
-void point_reach(struct at *at, const struct point *point, struct vf *vf,
-		 const struct stream *stream)
+/* Have the controller hold back the command at a point, before or after its effect. */
+static void hold(const struct at *at, enum fault_kind fault)
+{
+	if (!fault_set(at->vf->bdf, at->point->command, fault, 1000 * PATIENCE))
+		die("%s: setting a fault failed", at->vf->bdf);
+}
+
+static void reach(struct at *at, const struct point *point, struct vf *vf,
+		  const struct stream *stream, enum fault_kind fault)
 {
 	unsigned int others = point->command ? trace_pending(point->command) : 0;
 	struct pollfd pfd = { .events = POLLIN };
@@ -129,9 +136,8 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		.fd = -1,
 		.new_fd = -1,
 	};
-	if (point->command == COMMAND_SAVE &&
-	    !fault_set(vf->bdf, COMMAND_SAVE, FAULT_NEVER, 0))
-		die("%s: setting a fault failed", vf->bdf);
+	if (point->command == COMMAND_SAVE)
+		hold(at, fault);
 	if (point->saved)
 		go(at, VFIO_DEVICE_STATE_STOP_COPY);
 	if (point->state != VFIO_DEVICE_STATE_RUNNING)
@@ -147,13 +153,24 @@ void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		return;
 
 	if (point->command != COMMAND_SAVE) {
-		if (!fault_set(vf->bdf, point->command, FAULT_NEVER, 0))
-			die("%s: setting a fault failed", vf->bdf);
+		hold(at, fault);
 		errno = pthread_create(&at->thread, NULL, wait_for_command, at);
 		if (errno)
 			die("pthread_create() failed");
 	}
 	point_await_commands(point->command, others + 1);
+}
+
+void point_reach(struct at *at, const struct point *point, struct vf *vf,
+		 const struct stream *stream)
+{
+	reach(at, point, vf, stream, FAULT_NEVER);
+}
+
+void point_reach_late(struct at *at, const struct point *point, struct vf *vf,
+		      const struct stream *stream)
+{
+	reach(at, point, vf, stream, FAULT_LATE);
 }
 
 void point_answer(struct at *at)

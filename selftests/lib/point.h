@@ -57,6 +57,9 @@ struct at {
  */
 void point_reach(struct at *at, const struct point *point, struct vf *vf,
 		 const struct stream *stream);
+/* Likewise, but the controller has carried the command out, and does not answer yet. */
+void point_reach_late(struct at *at, const struct point *point, struct vf *vf,
+		      const struct stream *stream);
 /* Let the controller complete the command. */
 void point_answer(struct at *at);
 /*
