@@ -365,11 +365,15 @@ static const enum file {
 	{ DEVICE, IOMMU, DATA, GROUP, BAR },
 };
 
+/* Enough to close all files */
+#define CLOSE_US	50000
+
 struct closer {
 	struct vf		*vf;
 	struct at		*at;
 	const enum file		*order;
 	pthread_t		thread;
+	bool			done;
 };
 
 static void *close_all(void *arg)
@@ -395,9 +399,11 @@ static void *close_all(void *arg)
 			close(c->at->fd);
 		}
 	}
+	__atomic_store_n(&c->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
+/* Close waits for a command that reads or writes the driver's memory. */
 TEST_F(vf_event, close)
 {
 	struct closer closer = { &self->vf };
@@ -410,8 +416,15 @@ TEST_F(vf_event, close)
 		point_reach(&at, &points[i], &self->vf, &self->good);
 		closer.at = &at;
 		closer.order = orders[i % ARRAY_SIZE(orders)];
+		closer.done = false;
 		ASSERT_EQ(0, pthread_create(&closer.thread, NULL, close_all,
 					    &closer));
+		/* A call on the device would still have it open. */
+		if (points[i].command && !points[i].next) {
+			usleep(CLOSE_US);
+			EXPECT_FALSE(__atomic_load_n(&closer.done, __ATOMIC_ACQUIRE))
+				TH_LOG("at %s", points[i].name);
+		}
 		point_answer(&at);
 		await_thread(closer.thread, "close", at_once());
 		/* The command may succeed or fail; close the data_fd of a success. */
