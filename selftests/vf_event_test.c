@@ -661,6 +661,44 @@ TEST_F(vf_event, bind_to_nvme)
 	}
 }
 
+/* Bind a function to the driver, and expect a reason why it cannot migrate. */
+static void bind_without_migration(struct __test_metadata *_metadata, const char *bdf,
+				   const char *reason)
+{
+	char text[80];
+
+	log_open();
+	vf_rebind(bdf, NULL);
+	snprintf(text, sizeof(text), "%s: migration off: %s", bdf, reason);
+	EXPECT_TRUE(log_has(text));
+}
+
+/* The PF has no driver, or ours, which does not take it while it has VFs. */
+TEST_F(vf_event, bind_without_pf)
+{
+	struct vf *vf = &self->vf;
+	char path[64];
+	struct pf pf;
+
+	pf_open(&pf, self->bdf);
+	vf_close(vf);
+	pf_unbind(&pf);
+	bind_without_migration(_metadata, self->bdf, "PF is not bound to nvme");
+	vf_open(vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
+	EXPECT_EQ(-ENOTTY, vf_mig_flags(vf));
+	vf_close(vf);
+	bind_without_migration(_metadata, pf.bdf, "not a virtual function");
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", pf.bdf);
+	sysfs_set(path, "\n");
+	pf_bind(&pf);
+	pf_await_live(&pf);
+	pf_restore_vfs(&pf);
+	vf_rebind(self->bdf, NULL);
+	vf_open(vf, self->bdf, VF_ANY, self->n.mem, GUEST_MEM);
+	restart_and_save(&self->n);
+}
+
 #define STALL_LEN	24
 
 static int read_part(void *buf, void *fd)
