@@ -857,18 +857,21 @@ TEST_F(vf_event, stalled_call)
 	}
 }
 
-/* After a process is killed in a stalled call, other processes can use the data_fd. */
+/*
+ * A process that waits for a stalled call of another can be killed. After a process is killed
+ * in a stalled call, other processes can use the data_fd.
+ */
 TEST_F(vf_event, kill_in_stalled_call)
 {
 	static const unsigned int states[] = {
 		VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_RESUMING,
 	};
 	struct vf *vf = &self->vf;
+	pid_t pid, waiting;
 	struct stall stall;
 	int fd, ready[2];
 	unsigned int i;
 	char byte;
-	pid_t pid;
 
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		ASSERT_EQ(0, vf_set_state(vf, states[i], &fd));
@@ -882,6 +885,15 @@ TEST_F(vf_event, kill_in_stalled_call)
 				pause();
 		}
 		ASSERT_EQ(1, read(ready[0], &byte, 1));
+		waiting = must(fork());
+		if (!waiting) {
+			stream_transfer_byte(fd);
+			_exit(0);
+		}
+		await_sleep(waiting, states[i] == VFIO_DEVICE_STATE_RESUMING ? SYS_write :
+			    SYS_read, fd);
+		kill(waiting, SIGKILL);
+		await_killed(waiting, "a wait for a stalled call");
 		kill(pid, SIGKILL);
 		await_killed(pid, "a stalled call");
 		EXPECT_EQ(0, stream_transfer_byte(fd));
