@@ -66,7 +66,7 @@ struct edit {
 
 struct damage {
 	const char	*name;
-	struct edit	edit[4];
+	struct edit	edit[7];
 };
 
 /* Of the state of a controller that is enabled and has queues */
@@ -428,16 +428,27 @@ TEST_F(refused_state, but_not_each_change)
 {
 	static const struct damage harmless = {
 		"harmless", { CTRL(SET, temp_thresh_under, 0x123), CTRL(SET, cache_off, 1),
-			      NS(SET, 0, error_recovery, 7), CTRL(SET, intms, 0x5a) }
+			      NS(SET, 0, error_recovery, 7), CTRL(SET, intms, 0x5a),
+			      /* what the SMART log has of the controller */
+			      CTRL(SET, uptime_ms, 1000ULL * 3600 * 1000 + 1000),
+			      CTRL(SET, temperature, 0x155),
+			      CTRL(SET, smart_critical_warning, 0x4) }
 	};
 	struct nvme *n = &self->n;
 	struct stream s = damaged_stream(&self->enabled, &harmless);
+	unsigned char log[512];
+	__u64 hours;
 
 	guest_freeze(n);
 	guest_load(n, &self->vf[1], &s);
 	EXPECT_EQ(0x5aU, nvme_read32(n, NVME_INTMS));
 	EXPECT_EQ(0x123U, nvme_get_feature(n, NVME_FEAT_TEMP_THRESH, 0x100000));
 	EXPECT_EQ(0U, nvme_get_feature(n, NVME_FEAT_WRITE_CACHE, 0));
+	EXPECT_EQ(0, nvme_get_log(n, NVME_LOG_SMART, log, sizeof(log)));
+	EXPECT_EQ(0x4, log[0] & 0x4);
+	EXPECT_EQ(0x155, log[1] | log[2] << 8);
+	memcpy(&hours, log + 128, sizeof(hours));
+	EXPECT_EQ(1000ULL, hours);
 	io_wait(n);
 	io_check(n);
 	free(s.data);
