@@ -2,7 +2,8 @@
 /*
  * Migrate a guest between VFs $NVMEVF_SOAK_MIGRATIONS times. Each migration begins
  * with I/O in progress; some are canceled. The test checks every completion, and at
- * the end every block that was written.
+ * the end every block that was written. If VFs have a log of what they write, each report
+ * is compared with the truth.
  *
  * Set $NVMEVF_SEED to repeat a run. testbed/host/soak parses the line of figures at
  * the end.
@@ -11,14 +12,17 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "lib/dirty.h"
 #include "lib/guest.h"
 #include "lib/io.h"
 #include "lib/nvme.h"
 #include "lib/stream.h"
+#include "lib/truth.h"
 #include "lib/util.h"
 #include "lib/vf.h"
 
 #define MAX_VFS		8
+#define PASSES		10
 
 enum end { SUCCEEDS, CANCELLED, ROLLED_BACK, TARGET_FAILS, ENDS };
 
@@ -26,7 +30,9 @@ FIXTURE(soak)
 {
 	struct nvme n;
 	struct vf vf[MAX_VFS];	/* the guest begins on the first */
+	struct truth truth[MAX_VFS];
 	unsigned int vfs;
+	bool tracked;
 	unsigned long attempts[ENDS];
 	unsigned long in_flight;
 	long long longest_ms;
@@ -43,6 +49,7 @@ FIXTURE_SETUP(soak)
 {
 	const char *why = vf_skip_reason(2, VF_ANY, false);
 	long seed = env("NVMEVF_SEED", time(NULL));
+	unsigned int i;
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -51,6 +58,9 @@ FIXTURE_SETUP(soak)
 		vf_open(&self->vf[self->vfs], vf_bdf(self->vfs), VF_ANY,
 			self->n.mem, GUEST_MEM);
 	self->n.vf = self->vf;
+	self->tracked = dirty_is_offered();
+	for (i = 0; i < self->vfs && self->tracked; i++)
+		truth_open(&self->truth[i], &self->vf[i]);
 	srandom(seed);
 	TH_LOG("NVMEVF_SEED=%ld", seed);
 }
@@ -92,6 +102,37 @@ static void load_half(struct vf *to, struct stream s, size_t chunk)
 	close(fd);
 }
 
+static void report(FIXTURE_DATA(soak) * self, struct vf *vf)
+{
+	__u64 map[TRUTH_WORDS] = {};
+
+	if (self->tracked && truth_report(&self->truth[vf - self->vf], map))
+		die("%s: the log cannot be read", vf->bdf);
+}
+
+/* Start the log of @vf, and read it while the VF writes, as in the passes of a precopy. */
+static void start_log(FIXTURE_DATA(soak) * self, struct vf *vf)
+{
+	unsigned int i;
+
+	if (!self->tracked)
+		return;
+	if (truth_start(&self->truth[vf - self->vf]))
+		die("%s: the log cannot be started", vf->bdf);
+	for (i = 0; i < PASSES; i++) {
+		fill_queues(&self->n);
+		report(self, vf);
+	}
+}
+
+/* Compare once more, and stop the log of @vf. */
+static void stop_log(FIXTURE_DATA(soak) * self, struct vf *vf)
+{
+	report(self, vf);
+	if (self->tracked && dirty_stop(vf))
+		die("%s: the log cannot be stopped", vf->bdf);
+}
+
 static void migrate(FIXTURE_DATA(soak) * self, enum end end, bool precopy)
 {
 	static const size_t chunks[] = { 1, 13, 512, 4096, 65536, 1 << 20 };
@@ -105,15 +146,19 @@ static void migrate(FIXTURE_DATA(soak) * self, enum end end, bool precopy)
 
 	self->attempts[end]++;
 	n->chunk = chunks[random() % ARRAY_SIZE(chunks)];
+	start_log(self, from);
 	io_leave_unfinished(n);
+	report(self, from);
 	if (precopy) {
 		guest_precopy(n, &s);
 		/* The VF runs in PRE_COPY. */
 		fill_queues(n);
+		report(self, from);
 		nvme_reap_any(n);
 	}
 	if (end == CANCELLED) {
 		guest_roll_back(n);
+		stop_log(self, from);
 		free(s.data);
 		return;
 	}
@@ -126,6 +171,7 @@ static void migrate(FIXTURE_DATA(soak) * self, enum end end, bool precopy)
 	guest_suspend(n);
 	io_while_suspended(n);
 	guest_save(n, &s);
+	report(self, from);
 	if (end == TARGET_FAILS)
 		load_half(to, s, n->chunk);
 	if (end == SUCCEEDS)
@@ -140,6 +186,7 @@ static void migrate(FIXTURE_DATA(soak) * self, enum end end, bool precopy)
 		self->longest_ms = took;
 
 	free(s.data);
+	stop_log(self, from);
 	if (end == SUCCEEDS)
 		vf_reset(from);
 }
@@ -193,6 +240,8 @@ TEST_F_TIMEOUT(soak, migrations, 3600)
 	/* Corrupt data would have ended the test before this line. */
 	printf("ios=%lu in_flight=%lu lost=%lu longest_stall_ms=%lld\n",
 	       ios, self->in_flight, lost, self->longest_ms);
+	if (self->tracked)
+		truth_print(self->truth, self->vfs);
 }
 
 TEST_HARNESS_MAIN
