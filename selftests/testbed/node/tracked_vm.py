@@ -13,9 +13,13 @@ class LogVm(SlottedVm):
     track, iommufd = "device", False
 
 
-class BitsVm(SlottedVm):
-    """A QEMU over iommufd that asks the IOMMU."""
-    track, iommufd = "iommu", True
+class NoLogVm(SlottedVm):
+    """A QEMU that does not ask the VF."""
 
     def device(self, number, vf):
         return f"{super().device(number, vf)},x-device-dirty-page-tracking=off"
+
+
+class BitsVm(NoLogVm):
+    """A QEMU over iommufd that asks the IOMMU."""
+    track, iommufd = "iommu", True
