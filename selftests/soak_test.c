@@ -22,7 +22,7 @@
 #include "lib/vf.h"
 
 #define MAX_VFS		8
-#define PASSES		8
+#define PASSES		10
 
 enum end { SUCCEEDS, CANCELLED, ROLLED_BACK, TARGET_FAILS, ENDS };
 
@@ -125,6 +125,7 @@ static void start_log(FIXTURE_DATA(soak) * self, struct vf *vf)
 	}
 }
 
+/* Compare once more, and stop the log of @vf. */
 static void stop_log(FIXTURE_DATA(soak) * self, struct vf *vf)
 {
 	report(self, vf);
