@@ -13,6 +13,7 @@
 #include "lib/nvme.h"
 #include "lib/pf.h"
 #include "lib/stream.h"
+#include "lib/sysfs.h"
 #include "lib/trace.h"
 #include "lib/util.h"
 #include "lib/vf.h"
@@ -366,6 +367,40 @@ TEST_F(stream, optional_records)
 	guest_load(&self->n, &self->dst, &s);
 	io_wait(&self->n);
 	io_check(&self->n);
+}
+
+/* Read a number that the kernel knows of a PCI function. */
+static unsigned int pci_number(const char *bdf, const char *name)
+{
+	char path[80], line[16];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, name);
+	sysfs_read_line(path, line, sizeof(line));
+	return strtoul(line, NULL, 0);
+}
+
+/* IDENTITY has what the kernel and the PF say of the VF: both ends compare that. */
+TEST_F(stream, identity)
+{
+	struct vfio_irq_info info = {
+		.argsz = sizeof(info),
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+	};
+	const struct nvmevf_identity *id = identity(&self->good);
+	const char *bdf = self->src.bdf;
+	unsigned char ctrl[4096];
+	struct pf pf;
+
+	EXPECT_EQ(pci_number(bdf, "vendor"), id->vendor);
+	EXPECT_EQ(pci_number(bdf, "device"), id->device);
+	EXPECT_EQ(pci_number(bdf, "subsystem_vendor"), id->subsystem_vendor);
+	EXPECT_EQ(pci_number(bdf, "subsystem_device"), id->subsystem_device);
+	must(ioctl(self->src.fd, VFIO_DEVICE_GET_IRQ_INFO, &info));
+	EXPECT_EQ(info.count, id->msix_vectors);
+	pf_find(&pf, bdf);
+	ASSERT_EQ(0, pf_identify(&pf, 0x01, 0, 0, ctrl));
+	EXPECT_EQ(0, memcmp(ctrl + 24, id->model, sizeof(id->model)));
+	EXPECT_EQ(0, memcmp(ctrl + 64, id->firmware, sizeof(id->firmware)));
 }
 
 TEST_F(stream, format)
