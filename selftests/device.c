@@ -285,7 +285,7 @@ static void add_failed_command(char *text, size_t size)
 {
 	struct command last;
 
-	if (last_command(&last) && last.error)
+	if (last_command(NULL, &last) && last.error)
 		snprintf(text + strlen(text), size - strlen(text),
 			 "; the last command was %s of %s, with status %#x (%s)", last.verb,
 			 last.vf, last.status, strerror(-last.error));

@@ -146,8 +146,11 @@ struct command {
 	int	error, status;
 };
 
-/* Find the last command that the driver sent; return false if there is none in the trace. */
-bool last_command(struct command *c);
+/*
+ * Find the last command that the driver sent, or the last one of @verb if that is not NULL;
+ * return false if there is none in the trace.
+ */
+bool last_command(const char *verb, struct command *c);
 /* Return the parameter admin_timeout of nvme, in seconds. */
 unsigned int nvme_timeout(void);
 

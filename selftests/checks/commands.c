@@ -378,7 +378,7 @@ void check_damage(void)
 		      at - (bad.data + PAYLOAD_AT));
 		if (!try_load(to, &bad))
 			die("accepted, expected Invalid Field in Command");
-		if (last_command(&load) && (load.status & 0x7ff) != INVALID_FIELD)
+		if (last_command(NULL, &load) && (load.status & 0x7ff) != INVALID_FIELD)
 			die("refused with status %#x, expected %#x", load.status & 0x7ff,
 			    INVALID_FIELD);
 		free(bad.data);

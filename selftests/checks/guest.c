@@ -421,20 +421,25 @@ void check_interrupts(const char *when)
 		die("a later completion has no interrupt within 5 s %s", when);
 }
 
-bool last_command(struct command *c)
+bool last_command(const char *verb, struct command *c)
 {
 	static const char event[] =
 		"nvmevf_command: vf=%15s verb=%15s opcode=%*s bytes=%*u error=%d status=%i";
 	char *trace, *line, *rest;
+	struct command next;
 	bool found = false;
 
 	if (!device.trace)
 		return false;
 	trace = trace_read();
 	rest = trace;
-	while ((line = strsep(&rest, "\n")))
-		if (sscanf(line, event, c->vf, c->verb, &c->error, &c->status) == 4)
-			found = true;
+	while ((line = strsep(&rest, "\n"))) {
+		if (sscanf(line, event, next.vf, next.verb, &next.error, &next.status) != 4 ||
+		    (verb && strcmp(next.verb, verb)))
+			continue;
+		*c = next;
+		found = true;
+	}
 	free(trace);
 	return found;
 }

@@ -219,7 +219,8 @@ void check_controller_reset_resumes(void)
 	guest_check_frozen(&n, "after CC.EN was cleared");
 	doing("%s: Resume after CC.EN was cleared", n.vf->bdf);
 	vf_enter_state(n.vf, VFIO_DEVICE_STATE_RUNNING, NULL);
-	if (last_command(&last) && (last.status & 0x7ff) != NOT_SUSPENDED)
+	/* The driver then asks whether the VF is offline. */
+	if (last_command("resume", &last) && (last.status & 0x7ff) != NOT_SUSPENDED)
 		die("status %#x, expected %#x", last.status & 0x7ff, NOT_SUSPENDED);
 	io_forget_unfinished(&n);
 	start_guest(&n, NVME_QUEUES, 8, 8);
