@@ -25,7 +25,6 @@
 #include "lib/vf.h"
 
 #define PAGES	(GUEST_MEM / PAGE)
-#define WORDS	(PAGES / 64)
 
 /* A VF has a log if, and only if, the controller tracks and VFIO can report. */
 TEST(offered)
@@ -54,7 +53,7 @@ FIXTURE(dirty)
 	struct vf vf;
 	struct nvme_queue *q;
 	unsigned char *data;		/* two pages */
-	__u64 map[WORDS];
+	__u64 map[TRUTH_WORDS];
 	struct truth truth;
 };
 
@@ -109,7 +108,7 @@ static int report_only(FIXTURE_DATA(dirty) * self)
 
 	memset(self->map, 0, sizeof(self->map));
 	ret = dirty_report(&self->vf, VF_IOVA, GUEST_MEM, PAGE, self->map);
-	return ret ?: (int)dirty_count(self->map, WORDS);
+	return ret ?: (int)dirty_count(self->map, TRUTH_WORDS);
 }
 
 /* Likewise, and compare with the truth. */
@@ -119,7 +118,7 @@ static int report(FIXTURE_DATA(dirty) * self)
 
 	memset(self->map, 0, sizeof(self->map));
 	ret = truth_report(&self->truth, self->map);
-	return ret ?: (int)dirty_count(self->map, WORDS);
+	return ret ?: (int)dirty_count(self->map, TRUTH_WORDS);
 }
 
 static unsigned int page_of(FIXTURE_DATA(dirty) * self, const void *p)
@@ -338,7 +337,7 @@ TEST_F(dirty, bad_reports)
 						       cases[i].length, cases[i].page_size,
 						       self->map))
 			TH_LOG("case %u", i);
-	EXPECT_EQ(0, dirty_count(self->map, WORDS));
+	EXPECT_EQ(0, dirty_count(self->map, TRUTH_WORDS));
 	expect_read(_metadata, self);
 }
 
@@ -1169,7 +1168,7 @@ struct reporter {
 	FIXTURE_DATA(dirty) * self;
 	bool		stop;
 	unsigned long	reports, failed;
-	__u64		map[WORDS];	/* all that was ever reported */
+	__u64		map[TRUTH_WORDS];	/* all that was ever reported */
 };
 
 static void *report_always(void *arg)
