@@ -142,7 +142,8 @@ do {									\
  *	2^@shift pages. The runs are in order and do not overlap. If the controller
  *	cannot track these, it may track more: the function combines and enlarges
  *	runs, and raises @shift. It returns in its arguments what is tracked. Return
- *	-ENOSPC if the controller has no room.
+ *	-ENOSPC if the controller has no room, or if what would be tracked has memory
+ *	of the controller.
  * @track_read: Read a part of what was tracked and not read yet, into @buf. @len is a
  *	multiple of 4. @answer is valid as long as @buf is not changed.
  *	After an error, something may have been read and lost.

@@ -4,7 +4,9 @@
  * Track Receive. nvme.txt says which choices are made here.
  *
  * All VFs share the descriptors that a controller has. How many are left cannot be
- * asked, so a start that fails is repeated with fewer.
+ * asked, so a start that fails is repeated with fewer. Or it failed because a run was
+ * enlarged, and has memory of the controller: then it is repeated with parts of runs.
+ * All that was asked for is in each start.
  */
 
 #include <linux/align.h>
@@ -40,8 +42,11 @@
 #define NVMEVF_TRACK_NOT_ENOUGH		0x138
 #define NVMEVF_TRACK_SUSPENDED		0x139
 
-/* Starts, each with less than the one before */
+/* Starts, each with another request than the one before */
 #define NVMEVF_TRACK_TRIES	4
+
+/* Most powers of two of granules that the length of a run is the sum of */
+#define NVMEVF_TRACK_PARTS	32
 
 struct nvmevf_track_desc {
 	__le64	address;
@@ -54,6 +59,15 @@ struct nvmevf_track_request {
 };
 
 static_assert(sizeof(struct nvmevf_track_desc) == NVME_VF_TRACK_DESC_SIZE);
+
+/*
+ * How to ask for runs: with how many descriptors at most; and, if their lengths are to be
+ * powers of two, with parts of runs instead of runs that are enlarged.
+ */
+struct nvmevf_track_ask {
+	unsigned int	most;
+	bool		parts;
+};
 
 /* An entry of an answer, and what becomes of it */
 union nvmevf_track_entry {
@@ -188,37 +202,93 @@ static int nvmevf_track_fit(const struct nvmevf_track_limits *limits,
 	return -ENOSPC;
 }
 
+static u64 nvmevf_track_granules(const struct nvmevf_run *run, u8 shift)
+{
+	return (run->last - run->first + 1) >> shift;
+}
+
+/* Return the number of descriptors, each with a power of two of granules. */
+static unsigned int nvmevf_track_parts(const struct nvmevf_run *runs,
+				       unsigned int count, u8 shift)
+{
+	unsigned int i, parts = 0;
+
+	for (i = 0; i < count; i++)
+		parts += hweight64(nvmevf_track_granules(&runs[i], shift));
+	return parts;
+}
+
+/* Make @runs of the @total runs in @asked, so that the controller can track them. */
+static int nvmevf_track_plan(const struct nvmevf_track_limits *limits,
+			     struct nvmevf_track_ask *ask,
+			     const struct nvmevf_run *asked, unsigned int total,
+			     struct nvmevf_run *runs, unsigned int *count, u8 *shift)
+{
+	struct nvmevf_track_limits any_length = *limits;
+	int ret;
+
+	if (ask->parts) {
+		any_length.power_of_2 = false;
+		memcpy(runs, asked, total * sizeof(*runs));
+		*count = total;
+		ret = nvmevf_track_fit(&any_length, ask->most, runs, count, shift);
+		if (ret || nvmevf_track_parts(runs, *count, *shift) <= ask->most)
+			return ret;
+		*ask = (struct nvmevf_track_ask) { .most = 1 };
+	}
+
+	memcpy(runs, asked, total * sizeof(*runs));
+	*count = total;
+	return nvmevf_track_fit(limits, ask->most, runs, count, shift);
+}
+
+/* Fill in the descriptors, and return their number. */
+static unsigned int nvmevf_track_fill(struct nvmevf_track_request *req,
+				      const struct nvmevf_run *runs,
+				      unsigned int count, u8 shift, bool power_of_2)
+{
+	unsigned int i, n = 0;
+	u64 first, left, part;
+
+	for (i = 0; i < count; i++) {
+		first = runs[i].first;
+		for (left = nvmevf_track_granules(&runs[i], shift); left; left -= part) {
+			part = power_of_2 ? BIT_ULL(fls64(left) - 1) : left;
+			req->desc[n++] = (struct nvmevf_track_desc) {
+				.address = cpu_to_le64(first << NVMEVF_TRACK_SHIFT),
+				.granules = cpu_to_le32(part),
+			};
+			first += part << shift;
+		}
+	}
+	req->header = (struct nvme_vf_track) {
+		.granularity = shift,
+		.count = cpu_to_le32(n),
+	};
+	return n;
+}
+
 static int nvmevf_track_send(struct nvmevf_ctrl *ctrl, struct nvmevf_track_request *req,
-			     const struct nvmevf_run *runs, unsigned int count,
-			     u8 shift, struct nvme_vf_result *res)
+			     unsigned int count, struct nvme_vf_result *res)
 {
 	const struct nvme_command cmd = {
 		.common.opcode = nvme_vf_track_send,
 		.common.cdw10 = cpu_to_le32(NVME_VF_TRACK_MEMORY |
 					    NVMEVF_TRACK_START),
 	};
-	unsigned int i;
 
-	req->header = (struct nvme_vf_track) {
-		.granularity = shift,
-		.count = cpu_to_le32(count),
-	};
-	for (i = 0; i < count; i++)
-		req->desc[i] = (struct nvmevf_track_desc) {
-			.address = cpu_to_le64(runs[i].first << NVMEVF_TRACK_SHIFT),
-			.granules = cpu_to_le32((runs[i].last - runs[i].first +
-						 1) >> shift),
-		};
 	return nvmevf_cmds_resend(ctrl, NVMEVF_VERB_TRACK_START, &cmd, req,
 				  struct_size(req, desc, count), res);
 }
 
 /*
- * Find out from a failed start if one with less may succeed: with fewer runs, with
- * larger granules, or after the end of tracking that someone has left behind.
+ * Find out from a failed start with @count descriptors if another one may succeed: with
+ * fewer, with larger granules, with parts of runs, or after the end of tracking that
+ * someone has left behind.
  */
 static bool nvmevf_track_reduce(struct nvmevf_ctrl *ctrl, struct nvme_vf_result *res,
-				unsigned int count, unsigned int *most, u8 *shift)
+				unsigned int count, struct nvmevf_track_ask *ask,
+				u8 *shift)
 {
 	u16 lowest = res->result;
 	u32 possible = upper_32_bits(res->result);
@@ -227,7 +297,7 @@ static bool nvmevf_track_reduce(struct nvmevf_ctrl *ctrl, struct nvme_vf_result 
 	switch (res->status & NVME_SCT_SC_MASK) {
 	case NVMEVF_TRACK_NOT_ENOUGH:
 		if (possible && possible < count) {
-			*most = possible;
+			ask->most = possible;
 			reduced = true;
 		}
 		if (lowest > *shift && lowest <= ctrl->track.max_shift) {
@@ -236,8 +306,13 @@ static bool nvmevf_track_reduce(struct nvmevf_ctrl *ctrl, struct nvme_vf_result 
 		}
 		return reduced;
 	case NVME_SC_INVALID_FIELD:
+		/* What a power of two has added may be memory of the controller. */
+		if (ctrl->track.power_of_2 && !ask->parts && ask->most > 1) {
+			ask->parts = true;
+			return true;
+		}
 		/* Other VFs have the other runs, or the limit of the subsystem is less. */
-		*most = 1;
+		*ask = (struct nvmevf_track_ask) { .most = 1 };
 		return count > 1;
 	case NVMEVF_TRACK_INVALID_CTRL:
 		return !nvmevf_track_stop(ctrl);
@@ -261,9 +336,12 @@ static bool nvmevf_track_reduce(struct nvmevf_ctrl *ctrl, struct nvme_vf_result 
 int nvmevf_track_start(struct nvmevf_ctrl *ctrl, struct nvmevf_run *runs,
 		       unsigned int *count, u8 *shift)
 {
-	unsigned int most, try = 0;
+	const struct nvmevf_track_limits *limits = &ctrl->track;
+	unsigned int total = *count, descs, most, try;
 	struct nvmevf_track_request *req;
 	struct nvme_vf_result res = { };
+	struct nvmevf_track_ask ask;
+	struct nvmevf_run *asked;
 	u32 max;
 	int ret;
 
@@ -271,18 +349,28 @@ int nvmevf_track_start(struct nvmevf_ctrl *ctrl, struct nvmevf_run *runs,
 	if (ret)
 		return ret;
 
-	most = min(ctrl->track.runs, (max - sizeof(*req)) / sizeof(req->desc[0]));
-	req = kvzalloc(struct_size(req, desc, min(*count, most)), GFP_KERNEL_ACCOUNT);
+	most = min(limits->runs, (max - sizeof(*req)) / sizeof(req->desc[0]));
+	descs = min(limits->power_of_2 ? total * NVMEVF_TRACK_PARTS : total, most);
+	req = kvzalloc(struct_size(req, desc, descs), GFP_KERNEL_ACCOUNT);
 	if (!req)
 		return -ENOMEM;
+	asked = kvmemdup(runs, total * sizeof(*runs), GFP_KERNEL_ACCOUNT);
+	if (!asked) {
+		kvfree(req);
+		return -ENOMEM;
+	}
 
-	do {
-		ret = nvmevf_track_fit(&ctrl->track, most, runs, count, shift);
+	ask = (struct nvmevf_track_ask) { .most = most };
+	for (try = 0; try < NVMEVF_TRACK_TRIES; try++) {
+		ret = nvmevf_track_plan(limits, &ask, asked, total, runs, count, shift);
 		if (ret)
 			break;
-		ret = nvmevf_track_send(ctrl, req, runs, *count, *shift, &res);
-	} while (ret && ++try < NVMEVF_TRACK_TRIES &&
-		 nvmevf_track_reduce(ctrl, &res, *count, &most, shift));
+		descs = nvmevf_track_fill(req, runs, *count, *shift, limits->power_of_2);
+		ret = nvmevf_track_send(ctrl, req, descs, &res);
+		if (!ret || !nvmevf_track_reduce(ctrl, &res, descs, &ask, shift))
+			break;
+	}
+	kvfree(asked);
 	kvfree(req);
 
 	switch (res.status & NVME_SCT_SC_MASK) {

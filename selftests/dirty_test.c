@@ -990,6 +990,58 @@ static int start_all_ranges(struct vf *vf)
 	return dirty_start(vf, ranges, count, &page_size);
 }
 
+/* Have a page count as memory of the VF, until the next call. 0: none of the pages of a test. */
+static void set_own_page(FIXTURE_DATA(dirty) * self, __u64 iova)
+{
+	if (!fault_set(self->vf.bdf, COMMAND_TRACK_START, FAULT_OWN, iova / PAGE))
+		die("%s: the fault cannot be set", self->vf.bdf);
+}
+
+/*
+ * The controller refuses ranges that have memory of its own. No such memory comes in by ranges
+ * that are combined or enlarged if there is another way, and what was asked for is never left
+ * out: then there is no log.
+ */
+TEST_F(dirty, memory_of_the_controller)
+{
+	const struct dirty_range three = { nvme_iova(&self->n, self->data), 3 * PAGE };
+	unsigned int i, count = most_ranges(self->vf.bdf) + 1;
+	struct dirty_range ranges[DIRTY_RANGES];
+	__u64 page_size = PAGE;
+
+	/* Some controllers take powers of two. */
+	set_own_page(self, three.iova + three.length);
+	ASSERT_EQ(0, start_ranges(self, &three, 1, &page_size));
+	transfer(self, NVME_READ);
+	EXPECT_EQ(0, dirty_report(&self->vf, three.iova, three.length, PAGE, self->map));
+	EXPECT_EQ(3, self->map[0]);
+	EXPECT_EQ(0, dirty_stop(&self->vf));
+
+	/* One range too many. The first gap is larger than the others. */
+	ASSERT_GE(DIRTY_RANGES, count);
+	for (i = 0; i < count; i++)
+		ranges[i] = (struct dirty_range){ VF_IOVA + (2 * i + !!i) * PAGE, PAGE };
+	set_own_page(self, VF_IOVA + PAGE);
+	ASSERT_EQ(0, start_ranges(self, ranges, count, &page_size));
+	EXPECT_EQ(0, dirty_stop(&self->vf));
+
+	/* in what was asked for */
+	set_own_page(self, ranges[count - 1].iova);
+	EXPECT_EQ(-ENOSPC, start_ranges(self, ranges, count, &page_size));
+	EXPECT_EQ(-EINVAL, report(self));
+	set_own_page(self, three.iova + PAGE);
+	EXPECT_EQ(-ENOSPC, start_ranges(self, &three, 1, &page_size));
+	EXPECT_EQ(-EINVAL, report(self));
+
+	/* Nothing is tracked, and all ranges are free. */
+	set_own_page(self, 0);
+	ASSERT_EQ(0, start_all_ranges(&self->vf));
+	EXPECT_EQ(0, dirty_stop(&self->vf));
+	ASSERT_EQ(0, start(self));
+	transfer(self, NVME_READ);
+	expect_read(_metadata, self);
+}
+
 /* Close and unbind end the tracking, in whichever state; a sibling has the room then. */
 TEST_F(dirty, closed_without_stop)
 {

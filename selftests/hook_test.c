@@ -36,8 +36,10 @@
 #define GET_STATE	0	/* of Migration Receive */
 #define SUSPEND_NOW	(1U << 16)	/* STYPE of Suspend */
 #define NOT_SUSPENDED	0x13a
+#define NOT_ENOUGH	0x138	/* Not Enough Resources */
 #define TRACK_SEND	0x3d
 #define TRACK_MEMORY	1		/* its selector */
+#define TRACK_START	(1U << 16 | TRACK_MEMORY)
 #define TRACK_RECEIVE	0x3e
 #define PAGE		4096
 #define ROOM		(8 << 20)	/* more than one command carries */
@@ -65,11 +67,13 @@ FIXTURE(hook)
 {
 	struct pf pf;
 	bool standard;		/* The PF has the standard's commands. */
+	unsigned int ranges;	/* that it can track, for all VFs */
 	int fd;
 	char *data;
 };
 
 static void learn_ids(FIXTURE_DATA(hook) * self);
+static void learn_ranges(FIXTURE_DATA(hook) * self);
 
 FIXTURE_SETUP(hook)
 {
@@ -88,6 +92,7 @@ FIXTURE_SETUP(hook)
 	memset(self->data, 0x5a, ROOM);
 	self->standard = vf_has_standard(vf_bdf(0));
 	learn_ids(self);
+	learn_ranges(self);
 }
 
 FIXTURE_TEARDOWN(hook)
@@ -155,7 +160,10 @@ static int submit(FIXTURE_DATA(hook) * self, unsigned int opcode, __u32 cdw10,
 	return do_call(self->fd, &call);
 }
 
-/* Send Suspend as a notification, after which the hook knows the controller IDs. */
+/*
+ * Send Suspend as a notification, after which the hook knows the controller IDs. Tests notice
+ * if these are wrong.
+ */
 static void learn_ids(FIXTURE_DATA(hook) * self)
 {
 	struct nvme_vf_test call;
@@ -163,9 +171,19 @@ static void learn_ids(FIXTURE_DATA(hook) * self)
 
 	for (i = 0; self->standard && i < 2; i++) {
 		call = make_command(vf_bdf(i), SEND, NULL, 0);
-		if (do_call(self->fd, &call))
-			die("%s: Suspend as a notification failed: %d", vf_bdf(i), call.ret);
+		do_call(self->fd, &call);
 	}
+}
+
+static void learn_ranges(FIXTURE_DATA(hook) * self)
+{
+	unsigned char id[PAGE];
+
+	if (pf_identify(&self->pf, CNS_CTRL, 0, 0, id))
+		die("%s: Identify Controller failed", self->pf.bdf);
+	/* TRATTR, and NMMRTD */
+	if (id[576] & 1)
+		self->ranges = id[572] | id[573] << 8;
 }
 
 static bool is_without_data(unsigned int opcode)
@@ -211,9 +229,11 @@ TEST_F(hook, each_opcode)
 				/* SEL 0, Log User Data Changes */
 				expected = -EINVAL;
 			} else if (opcode == TRACK_RECEIVE) {
-				/* The PF has no HMLMS, or does not track. */
 				sent = self->standard && lengths[i] == PAGE;
 				expected = self->standard && !sent ? -EINVAL : -EOPNOTSUPP;
+				/* The PF has no HMLMS, does not track, or not this VF. */
+				if (sent && self->ranges)
+					expected = -EIO;
 			} else if (is_without_data(opcode)) {
 				sent = !lengths[i];
 				expected = sent ? 0 : -EINVAL;
@@ -517,6 +537,80 @@ TEST_F(hook, standard_result)
 	set_dword(&call, 10, RESUME);
 	EXPECT_EQ(-EIO, do_call(self->fd, &call));
 	EXPECT_EQ(NOT_SUSPENDED, call.status & 0x7ff);
+}
+
+/*
+ * Both dwords of the result come back with Not Enough Resources: the granularity and the number
+ * of ranges that are possible.
+ */
+TEST_F(hook, dwords_of_a_failure)
+{
+	struct {
+		__u8	version, rsvd[2], granularity;
+		__u32	count;
+		__u64	address;
+		__u32	granules;
+	} __attribute__((packed)) *data = (void *)self->data;
+	struct nvme_vf_test call;
+
+	if (!self->standard)
+		SKIP(return, "the PF has no HMLMS");
+	if (!self->ranges)
+		SKIP(return, "the PF does not track");
+	memset(data, 0, sizeof(*data));
+	data->count = 1;
+	for (data->granules = 1; data->granules; data->granules *= 2) {
+		call = make_command(vf_bdf(0), TRACK_SEND, data, sizeof(*data));
+		set_dword(&call, 10, TRACK_START);
+		if (do_call(self->fd, &call))
+			break;
+		ASSERT_EQ(0, submit(self, TRACK_SEND, TRACK_MEMORY, 0, sizeof(*data)));
+	}
+	EXPECT_EQ(-EIO, call.ret);
+	EXPECT_EQ(NOT_ENOUGH, call.status & 0x7ff);
+	/* Half as many granules were possible, so these are, if they are twice as large. */
+	EXPECT_EQ((__u64)self->ranges << 32 | 1, call.value);
+}
+
+static bool is_suspended(FIXTURE_DATA(hook) * self, const char *bdf)
+{
+	struct nvme_admin_cmd cmd = {
+		.opcode = RECEIVE,
+		.cdw11 = pf_vf_cntlid(bdf),
+		.cdw15 = sizeof(struct standard_header) / 4 - 1,
+		.addr = (uintptr_t)self->data,
+		.data_len = sizeof(struct standard_header),
+	};
+
+	if (pf_admin(&self->pf, &cmd))
+		die("%s: Migration Receive of the PF failed", bdf);
+	return cmd.result & 1;
+}
+
+/*
+ * The Secondary Controller List may have VFs of another PF, with the same numbers. A command
+ * goes to the VF of this PF.
+ */
+TEST_F(hook, list_with_another_pf)
+{
+	struct nvme_vf_test call;
+	unsigned int i, j;
+
+	if (!self->standard)
+		SKIP(return, "the PF has no HMLMS");
+	if (!pf_lists_others(&self->pf))
+		SKIP(return, "the list has no other PF");
+	for (i = 0; i < 2; i++) {
+		call = make_command(vf_bdf(i), SEND, NULL, 0);
+		set_dword(&call, 11, SUSPEND_NOW);
+		EXPECT_EQ(0, do_call(self->fd, &call));
+		for (j = 0; j < 2; j++)
+			EXPECT_EQ(i == j, is_suspended(self, vf_bdf(j)));
+		call = make_command(vf_bdf(i), SEND, NULL, 0);
+		set_dword(&call, 10, RESUME);
+		EXPECT_EQ(0, do_call(self->fd, &call));
+		EXPECT_FALSE(is_suspended(self, vf_bdf(i)));
+	}
 }
 
 /* The PF is asked for the controller ID of each VF once, and again after each reset. */

@@ -275,6 +275,97 @@ static void nvmevf_track_kunit_tries(struct kunit *test)
 	}
 }
 
+/* Expect that start number @start had these descriptors, in pages. */
+static void nvmevf_track_kunit_expect(struct kunit *test, unsigned int start,
+				      const struct nvmevf_run *runs, unsigned int count)
+{
+	struct nvmevf_track_kunit *t = test->priv;
+	struct nvmevf_track_request *req = (void *)t->data[start];
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ_MSG(test, le32_to_cpu(req->header.count), count, "start %u", start);
+	KUNIT_EXPECT_EQ(test, t->len[start], struct_size(req, desc, count));
+	for (i = 0; i < count; i++) {
+		KUNIT_EXPECT_EQ_MSG(test, le64_to_cpu(req->desc[i].address),
+				    runs[i].first << NVMEVF_TRACK_SHIFT,
+				    "start %u, descriptor %u", start, i);
+		KUNIT_EXPECT_EQ_MSG(test, le32_to_cpu(req->desc[i].granules)
+				    << req->header.granularity,
+				    runs[i].last - runs[i].first + 1,
+				    "start %u, descriptor %u", start, i);
+	}
+}
+
+/*
+ * A controller that takes powers of two refuses what a start has added. Then parts of runs
+ * have exactly what was asked for, if there are enough descriptors.
+ */
+static void nvmevf_track_kunit_parts(struct kunit *test)
+{
+	static const struct nvmevf_run asked[] = { { 0, 2 }, { 8, 12 } };
+	static const struct nvmevf_run enlarged[] = { { 0, 3 }, { 8, 15 } };
+	static const struct nvmevf_run parts[] = {
+		{ 0, 1 }, { 2, 2 }, { 8, 11 }, { 12, 12 },
+	};
+	static const struct nvmevf_run one[] = { { 0, 15 } };
+	/* 11 parts, one more than a command carries */
+	static const struct nvmevf_run many[] = { { 0, 0x3fe }, { 0x801, 0x801 } };
+	static const struct nvmevf_run many_enlarged[] = { { 0, 0x3ff }, { 0x801, 0x801 } };
+	static const struct nvmevf_run many_one[] = { { 0, 0xfff } };
+	/* granules of two pages: 3 and 1 of them */
+	static const struct nvmevf_run coarse[] = { { 0, 3 }, { 4, 5 }, { 8, 9 } };
+	struct nvmevf_track_kunit *t = test->priv;
+	struct nvmevf_run runs[2];
+	unsigned int i, count;
+	u8 shift = 0;
+
+	t->ctrl.track.power_of_2 = true;
+	for (i = 0; i < 3; i++) {
+		t->status[i] = 0x4002;
+		t->ret[i] = -EINVAL;
+	}
+
+	/* The parts are refused, too: one run, which is refused. */
+	count = 2;
+	memcpy(runs, asked, sizeof(asked));
+	KUNIT_EXPECT_EQ(test, -ENOSPC, nvmevf_track_start(&t->ctrl, runs, &count, &shift));
+	KUNIT_ASSERT_EQ(test, t->sent, 3);
+	nvmevf_track_kunit_expect(test, 0, enlarged, 2);
+	nvmevf_track_kunit_expect(test, 1, parts, 4);
+	nvmevf_track_kunit_expect(test, 2, one, 1);
+
+	/* The parts are taken. What is tracked are the runs. */
+	t->status[1] = 0;
+	t->ret[1] = 0;
+	t->sent = 0;
+	count = 2;
+	memcpy(runs, asked, sizeof(asked));
+	KUNIT_EXPECT_EQ(test, 0, nvmevf_track_start(&t->ctrl, runs, &count, &shift));
+	KUNIT_EXPECT_EQ(test, t->sent, 2);
+	nvmevf_track_kunit_expect(test, 1, parts, 4);
+	KUNIT_EXPECT_EQ(test, count, 2);
+	KUNIT_EXPECT_MEMEQ(test, runs, asked, sizeof(asked));
+
+	t->sent = 0;
+	count = 2;
+	memcpy(runs, many, sizeof(many));
+	KUNIT_EXPECT_EQ(test, 0, nvmevf_track_start(&t->ctrl, runs, &count, &shift));
+	KUNIT_EXPECT_EQ(test, t->sent, 2);
+	nvmevf_track_kunit_expect(test, 0, many_enlarged, 2);
+	nvmevf_track_kunit_expect(test, 1, many_one, 1);
+	KUNIT_EXPECT_EQ(test, count, 1);
+
+	t->sent = 0;
+	count = 2;
+	shift = 1;
+	memcpy(runs, (struct nvmevf_run[]){ { 1, 4 }, { 8, 8 } }, sizeof(runs));
+	KUNIT_EXPECT_EQ(test, 0, nvmevf_track_start(&t->ctrl, runs, &count, &shift));
+	nvmevf_track_kunit_expect(test, 1, coarse, 3);
+	KUNIT_EXPECT_EQ(test, runs[0].first, 0);
+	KUNIT_EXPECT_EQ(test, runs[0].last, 5);
+	KUNIT_EXPECT_EQ(test, runs[1].last, 9);
+}
+
 /* No more runs than one command carries, or than the controller has. */
 static void nvmevf_track_kunit_most(struct kunit *test)
 {
@@ -376,6 +467,7 @@ static struct kunit_case nvmevf_track_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_track_kunit_bytes),
 	KUNIT_CASE(nvmevf_track_kunit_fit),
 	KUNIT_CASE(nvmevf_track_kunit_tries),
+	KUNIT_CASE(nvmevf_track_kunit_parts),
 	KUNIT_CASE(nvmevf_track_kunit_most),
 	KUNIT_CASE(nvmevf_track_kunit_stop),
 	KUNIT_CASE(nvmevf_track_kunit_answer),

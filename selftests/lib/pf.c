@@ -303,6 +303,24 @@ static bool virt_mgmt(const struct pf *pf, const struct secondary *vf,
 	return !pf_admin(pf, &cmd);
 }
 
+/* Return the controller ID of the PF. */
+static __u16 own_cntlid(const struct pf *pf)
+{
+	char path[96], line[16];
+
+	find_controller(path, sizeof(path), pf);
+	strcat(path, "/cntlid");
+	sysfs_read_line(path, line, sizeof(line));
+	return atoi(line);
+}
+
+bool pf_lists_others(const struct pf *pf)
+{
+	const struct secondary *vfs = (const void *)pf->vfs;
+
+	return pf->vfs[0] && vfs[1].primary != own_cntlid(pf);
+}
+
 __u16 pf_vf_cntlid(const char *vf_bdf)
 {
 	struct secondary list[4096 / sizeof(struct secondary)];
@@ -310,12 +328,15 @@ __u16 pf_vf_cntlid(const char *vf_bdf)
 	const __u8 *count = (const void *)list;
 	unsigned int i, next = 0;
 	struct pf pf;
+	__u16 own;
 
 	pf_find(&pf, vf_bdf);
+	own = own_cntlid(&pf);
 	do {
 		get_secondaries(&pf, next, list);
 		for (i = 1; i <= *count; i++) {
-			if (list[i].vf == find_relation(vf_bdf)->index)
+			if (list[i].vf == find_relation(vf_bdf)->index &&
+			    list[i].primary == own)
 				return list[i].id;
 			next = list[i].id + 1;
 		}

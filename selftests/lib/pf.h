@@ -29,6 +29,8 @@ int pf_vf_index(const char *vf_bdf);
 /* Return the controller ID of the VF, and the number of namespaces attached to the VF. */
 __u16 pf_vf_cntlid(const char *vf_bdf);
 unsigned int pf_vf_namespaces(const char *vf_bdf);
+/* Return whether the Secondary Controller List begins with VFs of another PF. */
+bool pf_lists_others(const struct pf *pf);
 /* Send Identify; return the status or -errno. */
 int pf_identify(const struct pf *pf, __u8 cns, __u32 nsid, __u16 cntid, void *data);
 void pf_open(struct pf *pf, const char *vf_bdf);
