@@ -196,7 +196,8 @@ int nvmevf_cmds_identify_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
  * nvmevf_cmds_find_secondary() - Find a VF in the Secondary Controller List of the PF
  * @ctrl: the controller of a VF of this PF
  * @vfn: number of the VF to find, from 1
- * @entry: receives its entry; remains if the list does not have the VF
+ * @entry: receives its entry; remains if the list does not have the VF. Entries of other
+ *	primary controllers are ignored.
  *
  * Context: Process context, sleeps until the commands have ended.
  *
@@ -224,7 +225,8 @@ int nvmevf_cmds_find_secondary(struct nvmevf_ctrl *ctrl, int vfn,
 
 		num = min(list->num, ARRAY_SIZE(list->entry));
 		for (i = 0; i < num; i++) {
-			if (le16_to_cpu(list->entry[i].vfn) == vfn) {
+			if (le16_to_cpu(list->entry[i].vfn) == vfn &&
+			    le16_to_cpu(list->entry[i].pcid) == ctrl->pf_cntlid) {
 				*entry = list->entry[i];
 				goto out_free;
 			}

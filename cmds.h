@@ -84,6 +84,8 @@ struct nvmevf_track_answer {
 /**
  * struct nvmevf_ctrl - controller of a VF, as its commands see it
  * @vf: the VF
+ * @pf_cntlid: controller ID of the PF, from its Identify Controller. Those who read the
+ *	Secondary Controller List set it.
  * @set: commands that migrate it, NULL if it cannot migrate
  * @format: of the states that are saved and loaded, if @set has formats. Only
  *	nvmevf_ctrl_identity() changes it, while no state is saved or loaded.
@@ -94,6 +96,7 @@ struct nvmevf_track_answer {
  */
 struct nvmevf_ctrl {
 	struct pci_dev			*vf;
+	u16				pf_cntlid;
 	const struct nvmevf_cmd_set	*set;
 	struct nvmevf_format		format;
 	struct nvmevf_track_limits	track;

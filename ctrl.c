@@ -51,6 +51,7 @@ static int nvmevf_ctrl_check_set(struct nvmevf_ctrl *ctrl,
 	if (ret)
 		return ret;
 
+	ctrl->pf_cntlid = le16_to_cpu(id->cntlid);
 	if (secondary && le16_to_cpu(id->oacs) & NVMEVF_OACS_VIRT_MGMT) {
 		ret = nvmevf_cmds_find_secondary(ctrl, pci_iov_vf_id(ctrl->vf) + 1,
 						 secondary);

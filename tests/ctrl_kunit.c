@@ -91,9 +91,10 @@ static void nvmevf_ctrl_kunit_queue_pairs(struct kunit *test)
 
 /*
  * A Secondary Controller List of many VFs, whose first controller ID is 100. The VF with
- * number n has n queue pairs.
+ * number n has n queue pairs. Before them, the list has a VF of another PF.
  */
 #define SECONDARIES	300
+#define PF_CNTLID	7
 
 static int nvmevf_ctrl_kunit_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
 				       struct nvme_secondary_ctrl_list *list)
@@ -101,9 +102,17 @@ static int nvmevf_ctrl_kunit_secondary(struct nvmevf_ctrl *ctrl, u16 cntid,
 	unsigned int vfn = cntid <= 100 ? 1 : cntid - 100 + 1;
 
 	memset(list, 0xff, sizeof(*list));
-	for (list->num = 0; list->num < 127 && vfn <= SECONDARIES; vfn++)
+	list->num = 0;
+	if (cntid < 100)
+		list->entry[list->num++] = (struct nvme_secondary_ctrl) {
+			.scid = cpu_to_le16(99),
+			.pcid = cpu_to_le16(PF_CNTLID + 1),
+			.vfn = cpu_to_le16(2),
+		};
+	for (; list->num < 127 && vfn <= SECONDARIES; vfn++)
 		list->entry[list->num++] = (struct nvme_secondary_ctrl) {
 			.scid = cpu_to_le16(100 + vfn - 1),
+			.pcid = cpu_to_le16(PF_CNTLID),
 			.vfn = cpu_to_le16(vfn),
 			.nvq = cpu_to_le16(vfn),
 		};
@@ -126,6 +135,7 @@ static void nvmevf_ctrl_kunit_find_secondary(struct kunit *test)
 	struct nvme_secondary_ctrl entry;
 	unsigned int i;
 
+	t->ctrl.pf_cntlid = PF_CNTLID;
 	kunit_activate_static_stub(test, nvmevf_cmds_identify_secondary,
 				   nvmevf_ctrl_kunit_secondary);
 	for (i = 0; i < ARRAY_SIZE(vfns); i++) {
