@@ -140,8 +140,8 @@ struct event {
 	/* What resets the sibling's controller, if anything. */
 	enum { LOST_BY_EVENT, LOST_BY_UNDO, NOT_LOST } sibling;
 	unsigned int	first;		/* index of the first point to test */
-	unsigned int	step;		/* between points, for point_next() */
-	bool		always;		/* take these steps on fast kernels, too */
+	unsigned int	step;		/* between points; on slow kernels twice that */
+	bool		always;		/* take these steps on all kernels */
 	int		extra;		/* seconds that it may take, besides at_once() */
 };
 
@@ -158,7 +158,7 @@ static void test_each_point(struct __test_metadata *_metadata,
 	struct at at;
 
 	for (i = event->first; i < points_count();
-	     i = event->always ? i + event->step : point_next(i, event->step), count++) {
+	     i = event->always ? i + event->step : point_next(i, 2 * event->step), count++) {
 		io_submit_all(n, 3);
 		sibling_start(sibling);
 		point_reach(&at, &points[i], &self->vf, &self->good);
