@@ -8,8 +8,9 @@ import ctypes
 import fcntl
 import struct
 
+from controller_state import INVALID_CONTROLLER
 from tap import check
-from vfs import pf_device
+from vfs import VFS, pf_device, vf_number
 
 ADMIN64_CMD = 0xc0504e47        # NVME_IOCTL_ADMIN64_CMD
 PASSTHRU64 = struct.Struct("<BBHIIIQQII6IIIQ")
@@ -106,3 +107,13 @@ def truth(number, size=32 * PAGE):
         pages |= set(struct.unpack_from(f"<{count}Q", data.raw, TRUTH.size))
         if not left:
             return pages, dict(zip(COUNTERS, counters))
+
+
+def check_untracked():
+    """No VF is tracked any more, and the reports had all pages that the VFs wrote."""
+    for vf in VFS:
+        status = read(vf_number(vf))[0]
+        check(status == INVALID_CONTROLLER,
+              f"{vf} is still tracked: Track Receive has status {status:#x}")
+        missed = truth(vf_number(vf))[1]["missed"]
+        check(not missed, f"the reports of {vf} lacked {missed} pages")
