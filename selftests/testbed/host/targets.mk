@@ -9,8 +9,8 @@ $(error This needs Debian 12 or later on amd64 (x86-64), found no /bin/bash)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help modules check check-hosts check-one check-races check-device coverage bench figures demo \
-	demo-one-host demo-newer-qemu soak golden lint clean distclean deb install tree check-deb check-tree
+.PHONY: help modules check check-hosts check-newer check-one check-races check-device coverage bench figures \
+	demo demo-one-host demo-newer-qemu soak golden lint clean distclean deb install tree check-deb check-tree
 
 help:
 	@echo 'make modules    compile nvme.ko with the hook, and nvme-vfio-pci.ko'
@@ -18,6 +18,7 @@ help:
 	@echo 'make check-one TEST=NAME'
 	@echo '                run one kselftest, such as stream_test, or one step of check'
 	@echo 'make check-hosts  run the tests of hosts, libvirt, driverctl, hot-plug and tracking'
+	@echo 'make check-newer  move a guest with a newer libvirt and QEMU, from Debian backports'
 	@echo 'make check-races  run the tests with threads for ten minutes on a kernel with KCSAN'
 	@echo 'make check-device PF=0000:01:00.0 [NAMESPACE=1]'
 	@echo '                try the controller of this machine: print which requirements of nvme.txt'
@@ -59,6 +60,9 @@ check-one:
 
 check-hosts:
 	@$(H)/check hosts
+
+check-newer:
+	@$(H)/check-newer
 
 check-races:
 	@$(H)/check races

@@ -97,10 +97,11 @@ def hostdev(vf):
     return "hostdev.xml"
 
 
-def domain(xml, managed="yes", model=True, vf=VF, arguments=True):
+def domain(xml, managed="yes", model=True, vf=VF, arguments=True, iommufd=False):
     """Write @xml with these settings into a file. Return its name.
 
-    The first VF is @vf. Without @arguments, QEMU has the arguments that libvirt chooses.
+    The first VF is @vf. Without @arguments, QEMU has the arguments that libvirt chooses. With
+    @iommufd, libvirt uses that instead of VFIO's type 1 IOMMU.
     """
     for prefix, uri in re.findall(r"xmlns:(\w+)='([^']+)'", xml):
         ET.register_namespace(prefix, uri)
@@ -111,6 +112,8 @@ def domain(xml, managed="yes", model=True, vf=VF, arguments=True):
         hostdev.set("managed", managed)
         if not model:
             hostdev.remove(hostdev.find("driver"))
+        if iommufd:
+            hostdev.find("driver").set("iommufd", "yes")
     if not arguments:
         root.remove(root.find("{*}commandline"))
     # the guest of the test bed. A reboot must end it, not start it again.

@@ -78,19 +78,22 @@ def wait_until_free(vf):
     wait_until(lambda: driver(vf) == "none", f"the release of {vf}")
 
 
-def serve(peer):
-    """Answer the requests of host 1."""
+def serve(peer, more):
+    """Answer the requests of host 1, which may be some of @more."""
     requests = {"driver": driver, "alias": add_alias, "io": wait_for_io_through,
                 "free": wait_until_free, "restart": LIBVIRTD.restart,
-                "end": LoadReports("guest", VFS).check_kernel}
+                "end": LoadReports("guest", VFS).check_kernel} | more
     request = ""
     while request != "end":
         request, *args = peer.receive("do")
         peer.send("done", requests[request](*args) or "")
 
 
-def run(*tests):
-    """Run a script whose host 1 runs @tests. Each begins where the one before it ended."""
+def run(*tests, requests=None):
+    """Run a script whose host 1 runs @tests. Each begins where the one before it ended.
+
+    Host 2 also answers @requests: functions by their name.
+    """
     tap, peer = begin(len(tests) if NODE == 1 else 1, Peer)
 
     def fail(error):
@@ -99,7 +102,7 @@ def run(*tests):
         explain(error)
 
     if NODE == 2:
-        tap.run("host 2", serve, peer, explain=fail)
+        tap.run("host 2", serve, peer, requests or {}, explain=fail)
     else:
         watch(1)
         watch(2)
