@@ -125,7 +125,7 @@ static void nvmevf_dirty_refill(struct nvmevf_dirty_log *log)
 	}
 }
 
-/* Add pages that were written, as one run with all that it touches. */
+/* Add pages that were written, as one run with all that it overlaps. */
 static int nvmevf_dirty_add_many(struct nvmevf_dirty_log *log, u64 first, u64 last)
 {
 	struct interval_tree_node *node, *other;
@@ -468,8 +468,9 @@ static int nvmevf_dirty_drain(struct nvmevf_dirty *dirty, bool suspended)
 	u64 most = 0, pages = 0;
 	u32 i;
 
+	/* A controller may tell of a whole range, and of parts of it in other answers. */
 	for (i = 0; i < log->count; i++)
-		most += log->runs[i].last - log->runs[i].first + 1;
+		most += 2 * (log->runs[i].last - log->runs[i].first + 1);
 
 	do {
 		if (dirty->ctrl->set->track_read(dirty->ctrl, log->buf, log->len,
@@ -519,7 +520,7 @@ static int nvmevf_dirty_check(struct nvmevf_dirty *dirty)
  * Context: Process context, sleeps until commands have ended.
  *
  * Return: 0; -EINVAL if there is no log, or not of all of this memory, or the memory is
- * not in whole pages; -EIO if the log is lost; -ENOMEM; -EINTR if the caller was killed.
+ * not in whole pages; -EIO if the log is lost; -EINTR if the caller was killed.
  */
 int nvmevf_dirty_collect(struct nvmevf_dirty *dirty, unsigned long iova,
 			 unsigned long length, struct nvmevf_dirty_report *report)
@@ -630,7 +631,8 @@ int nvmevf_dirty_take(struct nvmevf_dirty *dirty, struct nvmevf_dirty_report *re
 		return -EINVAL;
 
 	report->count = 0;
-	while (report->count < NVMEVF_DIRTY_RUNS &&
+	/* All of what was asked for may be taken. Then another thread may have added to it. */
+	while (left->first <= left->last && report->count < NVMEVF_DIRTY_RUNS &&
 	       (node = interval_tree_iter_first(&log->many, left->first, left->last))) {
 		first = max_t(u64, node->start, left->first);
 		last = min_t(u64, node->last, left->last);
@@ -640,6 +642,9 @@ int nvmevf_dirty_take(struct nvmevf_dirty *dirty, struct nvmevf_dirty_report *re
 			return report->count ?: ret;
 		report->run[report->count++] = (struct nvmevf_run) { first, last };
 	}
+	/* Chunks move @left->first, below which more such runs may be. */
+	if (report->count == NVMEVF_DIRTY_RUNS)
+		return report->count;
 
 	while (left->first <= left->last &&
 	       (node = interval_tree_iter_first(&log->chunks, left->first, left->last))) {

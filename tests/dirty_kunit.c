@@ -376,6 +376,42 @@ static void nvmevf_dirty_kunit_store(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, nvmevf_dirty_kunit_report(t, 0, LOW - 1, false, NULL));
 }
 
+/* More long runs than are taken at a time, below pages of a chunk or of an empty one */
+static void nvmevf_dirty_kunit_many(struct kunit *test)
+{
+	const u64 chunk = NVMEVF_DIRTY_CHUNK, last = 80 * chunk - 1;
+	const unsigned int many = NVMEVF_DIRTY_RUNS + 2;
+	struct nvmevf_dirty_kunit *t = test->priv;
+	unsigned int round, i;
+
+	KUNIT_ASSERT_EQ(test, 0, nvmevf_dirty_kunit_start(t, 0, (last + 1) * SZ_4K - 1,
+							  SZ_4K, false));
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < many; i++)
+			t->run[i] = (struct nvmevf_run) { 2 * i * chunk, (2 * i + 1) * chunk };
+		t->run[i++] = (struct nvmevf_run) { 70 * chunk + 2, 70 * chunk + 3 };
+		nvmevf_dirty_kunit_answer(t, i, false);
+		if (!round) {
+			KUNIT_EXPECT_EQ(test, many * (chunk + 1) + 2,
+					nvmevf_dirty_kunit_report(t, 0, last, false, NULL));
+			continue;
+		}
+
+		/* The chunk is empty, and the report ends in it and in a long run. */
+		KUNIT_EXPECT_EQ(test, 2,
+				nvmevf_dirty_kunit_report(t, 70 * chunk, 71 * chunk - 1,
+							  false, NULL));
+		t->run[0] = (struct nvmevf_run) { 70 * chunk + 10, 73 * chunk };
+		nvmevf_dirty_kunit_answer(t, 1, false);
+		KUNIT_EXPECT_EQ(test, many * (chunk + 1) + 11,
+				nvmevf_dirty_kunit_report(t, 0, 70 * chunk + 20, false,
+							  NULL));
+		KUNIT_EXPECT_EQ(test, 3 * chunk - 20,
+				nvmevf_dirty_kunit_report(t, 0, last, false, NULL));
+	}
+	KUNIT_EXPECT_EQ(test, 0, nvmevf_dirty_kunit_report(t, 0, last, false, NULL));
+}
+
 /* A controller that tells of memory that is not tracked does not fill the store. */
 static void nvmevf_dirty_kunit_not_tracked(struct kunit *test)
 {
@@ -613,6 +649,7 @@ static struct kunit_case nvmevf_dirty_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_dirty_kunit_granularity),
 	KUNIT_CASE(nvmevf_dirty_kunit_touch),
 	KUNIT_CASE(nvmevf_dirty_kunit_store),
+	KUNIT_CASE(nvmevf_dirty_kunit_many),
 	KUNIT_CASE(nvmevf_dirty_kunit_not_tracked),
 	KUNIT_CASE(nvmevf_dirty_kunit_sparse),
 	KUNIT_CASE(nvmevf_dirty_kunit_drain),
