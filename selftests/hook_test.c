@@ -37,6 +37,7 @@
 #define SUSPEND_NOW	(1U << 16)	/* STYPE of Suspend */
 #define NOT_SUSPENDED	0x13a
 #define NOT_ENOUGH	0x138	/* Not Enough Resources */
+#define BUSY		0x21	/* Command Interrupted, without Do Not Retry */
 #define TRACK_SEND	0x3d
 #define TRACK_MEMORY	1		/* its selector */
 #define TRACK_START	(1U << 16 | TRACK_MEMORY)
@@ -629,6 +630,33 @@ TEST_F(hook, controller_id_is_kept)
 		pf_await_live(&self->pf);
 		pf_restore_vfs(&self->pf);
 	}
+}
+
+/*
+ * The PF is busy when it is asked for the controller ID. The caller gets the status of that
+ * command, and may repeat its own.
+ */
+TEST_F(hook, list_is_busy)
+{
+	struct nvme_vf_test call = make_command(vf_bdf(0), SEND, NULL, 0);
+	unsigned int i;
+
+	if (!self->standard)
+		SKIP(return, "the PF has no HMLMS");
+	set_dword(&call, 11, SUSPEND_NOW);
+	pf_reset(&self->pf);
+	pf_await_live(&self->pf);
+	pf_restore_vfs(&self->pf);
+	ASSERT_TRUE(fault_set_times(vf_bdf(0), COMMAND_LIST, FAULT_STATUS, BUSY, 2));
+	for (i = 0; i < 2; i++) {
+		sent_clear();
+		EXPECT_EQ(-EIO, do_call(self->fd, &call));
+		EXPECT_EQ(BUSY, call.status);
+		EXPECT_EQ(1, sent_read(NULL, 0));
+	}
+	EXPECT_EQ(0, do_call(self->fd, &call));
+	EXPECT_EQ(0, call.status);
+	EXPECT_TRUE(is_suspended(self, vf_bdf(0)));
 }
 
 /* Result and status come back, also of a command that fails. */

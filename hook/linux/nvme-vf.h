@@ -166,8 +166,8 @@ struct nvme_vf_result {
  *   carried out
  * * other errors of the block layer, for example -ENOMEM
  *
- * The errors of a command that asks for the controller ID are returned, too, without a
- * status in @result.
+ * If the command that asks for the controller ID fails, the function returns that error,
+ * and @result is the completion of that command.
  *
  * For an error status of the controller, which is in @result, it returns:
  * * -EOPNOTSUPP: Invalid Command Opcode
