@@ -88,22 +88,24 @@ static int nvmevf_std_read_formats(const struct nvmevf_std_formats *formats,
 				   struct nvmevf_format *format,
 				   const char **missing)
 {
-	*format = (struct nvmevf_format) {
+	struct nvmevf_format found = {
 		.version = NVMEVF_STD_VERSION,
 		.version_index = nvmevf_std_find_version(formats),
 		.uuid_index = 1,
 	};
-	if (!format->version_index) {
+
+	if (!found.version_index) {
 		*missing = "controller has no state version that the driver knows";
 		return -EOPNOTSUPP;
 	}
 
-	memcpy(format->uuid, formats->list + formats->versions * sizeof(__le16),
-	       sizeof(format->uuid));
-	if (!formats->uuids || !memchr_inv(format->uuid, 0, sizeof(format->uuid))) {
+	memcpy(found.uuid, formats->list + formats->versions * sizeof(__le16),
+	       sizeof(found.uuid));
+	if (!formats->uuids || !memchr_inv(found.uuid, 0, sizeof(found.uuid))) {
 		*missing = "controller has no UUID, so its state leaves out the admin queue";
 		return -EOPNOTSUPP;
 	}
+	*format = found;
 	return 0;
 }
 
@@ -116,17 +118,21 @@ static int nvmevf_std_find_format(struct nvmevf_ctrl *ctrl,
 		.identify.cns = NVME_VF_CNS_STATE_FORMATS,
 	};
 	struct nvmevf_std_formats *formats;
+	struct nvme_vf_result res;
 	int ret;
 
 	formats = kzalloc_obj(*formats, GFP_KERNEL);
 	if (!formats)
 		return -ENOMEM;
 
-	ret = nvmevf_cmds_submit(ctrl, NVMEVF_VERB_IDENTIFY,
-				 "Identify Supported Controller State Formats",
-				 &cmd, formats, sizeof(*formats), NULL);
-	if (!ret)
+	ret = nvmevf_cmds_resend(ctrl, NVMEVF_VERB_IDENTIFY, &cmd, formats,
+				 sizeof(*formats), &res);
+	/* A PF without this data structure may have the other command set. */
+	if (!ret || (res.status & NVME_SCT_SC_MASK) == NVME_SC_INVALID_FIELD)
 		ret = nvmevf_std_read_formats(formats, format, missing);
+	else
+		nvmevf_cmds_log(ctrl, "Identify Supported Controller State Formats",
+				ret, res.status);
 	kfree(formats);
 	return ret;
 }

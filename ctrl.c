@@ -481,6 +481,7 @@ static int nvmevf_ctrl_choose_set(struct nvmevf_ctrl *ctrl, const char **missing
 		.scid = cpu_to_le16(NVMEVF_CNTLID_UNKNOWN),
 	};
 	const struct nvmevf_cmd_set *set;
+	bool permitted = false;
 	struct nvme_id_ctrl *id;
 	unsigned int i;
 	int ret;
@@ -498,6 +499,7 @@ static int nvmevf_ctrl_choose_set(struct nvmevf_ctrl *ctrl, const char **missing
 		set = nvmevf_ctrl_sets[i];
 		if (strcmp(command_set, "auto") && strcmp(command_set, set->name))
 			continue;
+		permitted = true;
 		ret = nvmevf_ctrl_check_set(ctrl, set, id, set->find_format ?
 					    &secondary : NULL, missing);
 		if (!ret)
@@ -507,6 +509,8 @@ static int nvmevf_ctrl_choose_set(struct nvmevf_ctrl *ctrl, const char **missing
 		if (ret != -EOPNOTSUPP)
 			break;
 	}
+	if (!permitted)
+		*missing = "parameter command_set is not auto, standard or vendor";
 
 out_free:
 	kfree(id);

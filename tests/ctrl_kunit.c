@@ -18,6 +18,7 @@ struct nvmevf_ctrl_kunit {
 	u16			oacs;
 	u8			byte_3072;
 	u8			formats[5];
+	u16			formats_status;
 	u16			scid;
 };
 
@@ -197,6 +198,9 @@ static int nvmevf_ctrl_kunit_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb ver
 
 	*res = (struct nvme_vf_result) { };
 	if (cmd->identify.cns == NVME_VF_CNS_STATE_FORMATS) {
+		res->status = t->formats_status;
+		if (res->status)
+			return -EINVAL;
 		memcpy(buf, t->formats, sizeof(t->formats));
 	} else {
 		id->oacs = cpu_to_le16(t->oacs);
@@ -227,6 +231,7 @@ static void nvmevf_ctrl_kunit_choose(struct kunit *test)
 		u16	scid;
 		int	ret;
 		char	*missing;
+		u16	formats_status;
 	} cases[] = {
 		{ "auto", 0x880, 1, 1, 1, 7, 0 },
 		{ "auto", 0x880, 0, 1, 1, 7, 0 },
@@ -246,6 +251,11 @@ static void nvmevf_ctrl_kunit_choose(struct kunit *test)
 		{ "auto", 0x880, 1, 1, 0, 7, -EINVAL },
 		{ "auto", 0x880, 0, 1, 0, 7, -EOPNOTSUPP,
 		  "controller has no UUID, so its state leaves out the admin queue" },
+		{ "auto", 0x880, 1, 1, 1, 7, -EINVAL, .formats_status = 0x4002 },
+		{ "standard", 0x880, 1, 1, 1, 7, -EOPNOTSUPP,
+		  "controller has no state version that the driver knows", 0x4002 },
+		{ "", 0x880, 1, 1, 1, 7, -EOPNOTSUPP,
+		  "parameter command_set is not auto, standard or vendor" },
 	};
 	struct nvmevf_ctrl_kunit *t = test->priv;
 	const char *missing;
@@ -265,18 +275,25 @@ static void nvmevf_ctrl_kunit_choose(struct kunit *test)
 		t->formats[0] = cases[i].versions;
 		t->formats[1] = cases[i].uuids;
 		t->formats[2 * cases[i].versions + 2] = 1;
+		t->formats_status = cases[i].formats_status;
 		t->scid = cases[i].scid;
 		expected = cases[i].ret;
 		/* A kernel may lack the vendor's set. */
 		if (expected == -EINVAL && ARRAY_SIZE(nvmevf_ctrl_sets) == 1)
 			expected = -EOPNOTSUPP;
 		t->ctrl.set = NULL;
+		t->ctrl.format = (struct nvmevf_format) { };
 		missing = "none";
 		KUNIT_EXPECT_EQ_MSG(test, nvmevf_ctrl_choose_set(&t->ctrl, &missing),
 				    expected, "case %u", i);
 		KUNIT_EXPECT_PTR_EQ_MSG(test, t->ctrl.set,
 					expected ? NULL : &nvmevf_cmds_std,
 					"case %u", i);
+		/* The vendor's set has no formats. */
+		KUNIT_EXPECT_EQ_MSG(test, t->ctrl.format.uuid_index, !expected,
+				    "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, t->ctrl.format.uuid[0], !expected,
+				    "case %u", i);
 		if (cases[i].missing)
 			KUNIT_EXPECT_STREQ_MSG(test, missing, cases[i].missing,
 					       "case %u", i);
