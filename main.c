@@ -629,11 +629,22 @@ static int nvmevf_get_data_size(struct vfio_device *core_vdev,
 	if (ret)
 		return ret;
 
-	/* SAVE_DATA has disabled the VF, or is about to: the stream has the size. */
-	if (nvmevf->mig_state == VFIO_DEVICE_STATE_STOP_COPY)
+	switch (nvmevf->mig_state) {
+	case VFIO_DEVICE_STATE_STOP_COPY:
+		/* SAVE_DATA has disabled the VF, or is about to: the stream has the size. */
 		size = nvmevf_save_state_size(nvmevf->saving);
-	else
+		break;
+	case VFIO_DEVICE_STATE_RESUMING:
+		/* LOAD_DATA may be under way. The controller gets one command at a time. */
+		ret = mutex_lock_killable(&nvmevf->resuming->lock);
+		if (ret)
+			break;
 		ret = nvmevf_state_size(nvmevf, &size);
+		mutex_unlock(&nvmevf->resuming->lock);
+		break;
+	default:
+		ret = nvmevf_state_size(nvmevf, &size);
+	}
 	if (!ret)
 		*stop_copy_length = nvmevf_save_stream_size(nvmevf->saving, size);
 	nvmevf_mig_unlock(nvmevf);

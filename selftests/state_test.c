@@ -8,6 +8,7 @@
 #include <linux/pci_regs.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "lib/fault.h"
@@ -241,6 +242,35 @@ TEST_F(state, data_size)
 	EXPECT_EQ(busy, vf_mig_data_size(&self->vf));
 	ASSERT_EQ(0, vf_set_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL));
 	EXPECT_LT(0, vf_mig_data_size(&self->vf));
+}
+
+/* The controller is not asked for a size while it loads a state: see R28 of nvme.txt. */
+TEST_F(state, data_size_during_load)
+{
+	struct vf *vf = &self->vf;
+	struct stream s;
+	long long begin;
+	int fd, status;
+	pid_t pid;
+
+	nvme_start(&self->n, NVME_QUEUES, 8, 8);
+	guest_suspend(&self->n);
+	guest_save(&self->n, &s);
+	ASSERT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RESUMING, &fd));
+	fault_set_once(vf->bdf, COMMAND_LOAD, FAULT_DELAY, 10 * SLOW_MS);
+	pid = must(fork());
+	if (!pid)
+		_exit(stream_write(&s, fd, s.len) ? 1 : 0);
+	await_sleep(pid, SYS_write, fd);
+	begin = now_ms();
+	EXPECT_LT(0, vf_mig_data_size(vf));
+	EXPECT_LE(5 * SLOW_MS, now_ms() - begin);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	close(fd);
+	free(s.data);
+	EXPECT_EQ(0, vf_set_state(vf, VFIO_DEVICE_STATE_RUNNING, NULL));
+	io_check(&self->n);
 }
 
 struct reset {
