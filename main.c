@@ -864,6 +864,8 @@ static void nvmevf_remove(struct pci_dev *pdev)
 	}
 
 	nvmevf_mig_lock(nvmevf);
+	/* That reset may have failed, and led to ERROR. */
+	nvmevf_end_migration(nvmevf, VFIO_DEVICE_STATE_RUNNING);
 	nvmevf_dirty_stop(&nvmevf->dirty);
 	nvmevf_mig_unlock(nvmevf);
 
