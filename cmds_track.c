@@ -224,22 +224,19 @@ static int nvmevf_track_plan(const struct nvmevf_track_limits *limits,
 			     const struct nvmevf_run *asked, unsigned int total,
 			     struct nvmevf_run *runs, unsigned int *count, u8 *shift)
 {
-	struct nvmevf_track_limits any_length = *limits;
+	struct nvmevf_track_limits fit = *limits;
 	int ret;
 
-	if (ask->parts) {
-		any_length.power_of_2 = false;
+	for (;;) {
 		memcpy(runs, asked, total * sizeof(*runs));
 		*count = total;
-		ret = nvmevf_track_fit(&any_length, ask->most, runs, count, shift);
-		if (ret || nvmevf_track_parts(runs, *count, *shift) <= ask->most)
+		fit.power_of_2 = limits->power_of_2 && !ask->parts;
+		ret = nvmevf_track_fit(&fit, ask->most, runs, count, shift);
+		if (ret || !ask->parts ||
+		    nvmevf_track_parts(runs, *count, *shift) <= ask->most)
 			return ret;
 		*ask = (struct nvmevf_track_ask) { .most = 1 };
 	}
-
-	memcpy(runs, asked, total * sizeof(*runs));
-	*count = total;
-	return nvmevf_track_fit(limits, ask->most, runs, count, shift);
 }
 
 /* Fill in the descriptors, and return their number. */

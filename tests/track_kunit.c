@@ -296,6 +296,23 @@ static void nvmevf_track_kunit_expect(struct kunit *test, unsigned int start,
 	}
 }
 
+/* Start to track @asked on a controller that refuses @refused starts. */
+static int nvmevf_track_kunit_try(struct nvmevf_track_kunit *t, unsigned int refused,
+				  const struct nvmevf_run asked[2], u8 shift,
+				  struct nvmevf_run runs[2], unsigned int *count)
+{
+	unsigned int i;
+
+	for (i = 0; i < MOST; i++) {
+		t->status[i] = i < refused ? 0x4002 : 0;
+		t->ret[i] = i < refused ? -EINVAL : 0;
+	}
+	t->sent = 0;
+	*count = 2;
+	memcpy(runs, asked, 2 * sizeof(*runs));
+	return nvmevf_track_start(&t->ctrl, runs, count, &shift);
+}
+
 /*
  * A controller that takes powers of two refuses what a start has added. Then parts of runs
  * have exactly what was asked for, if there are enough descriptors.
@@ -313,57 +330,40 @@ static void nvmevf_track_kunit_parts(struct kunit *test)
 	static const struct nvmevf_run many_enlarged[] = { { 0, 0x3ff }, { 0x801, 0x801 } };
 	static const struct nvmevf_run many_one[] = { { 0, 0xfff } };
 	/* granules of two pages: 3 and 1 of them */
-	static const struct nvmevf_run coarse[] = { { 0, 3 }, { 4, 5 }, { 8, 9 } };
+	static const struct nvmevf_run odd[] = { { 1, 4 }, { 8, 8 } };
+	static const struct nvmevf_run odd_parts[] = { { 0, 3 }, { 4, 5 }, { 8, 9 } };
+	static const struct nvmevf_run odd_tracked[] = { { 0, 5 }, { 8, 9 } };
 	struct nvmevf_track_kunit *t = test->priv;
 	struct nvmevf_run runs[2];
-	unsigned int i, count;
-	u8 shift = 0;
+	unsigned int count;
 
 	t->ctrl.track.power_of_2 = true;
-	for (i = 0; i < 3; i++) {
-		t->status[i] = 0x4002;
-		t->ret[i] = -EINVAL;
-	}
 
 	/* The parts are refused, too: one run, which is refused. */
-	count = 2;
-	memcpy(runs, asked, sizeof(asked));
-	KUNIT_EXPECT_EQ(test, -ENOSPC, nvmevf_track_start(&t->ctrl, runs, &count, &shift));
+	KUNIT_EXPECT_EQ(test, -ENOSPC,
+			nvmevf_track_kunit_try(t, 3, asked, 0, runs, &count));
 	KUNIT_ASSERT_EQ(test, t->sent, 3);
 	nvmevf_track_kunit_expect(test, 0, enlarged, 2);
 	nvmevf_track_kunit_expect(test, 1, parts, 4);
 	nvmevf_track_kunit_expect(test, 2, one, 1);
 
 	/* The parts are taken. What is tracked are the runs. */
-	t->status[1] = 0;
-	t->ret[1] = 0;
-	t->sent = 0;
-	count = 2;
-	memcpy(runs, asked, sizeof(asked));
-	KUNIT_EXPECT_EQ(test, 0, nvmevf_track_start(&t->ctrl, runs, &count, &shift));
+	KUNIT_EXPECT_EQ(test, 0, nvmevf_track_kunit_try(t, 1, asked, 0, runs, &count));
 	KUNIT_EXPECT_EQ(test, t->sent, 2);
 	nvmevf_track_kunit_expect(test, 1, parts, 4);
 	KUNIT_EXPECT_EQ(test, count, 2);
 	KUNIT_EXPECT_MEMEQ(test, runs, asked, sizeof(asked));
 
-	t->sent = 0;
-	count = 2;
-	memcpy(runs, many, sizeof(many));
-	KUNIT_EXPECT_EQ(test, 0, nvmevf_track_start(&t->ctrl, runs, &count, &shift));
+	KUNIT_EXPECT_EQ(test, 0, nvmevf_track_kunit_try(t, 1, many, 0, runs, &count));
 	KUNIT_EXPECT_EQ(test, t->sent, 2);
 	nvmevf_track_kunit_expect(test, 0, many_enlarged, 2);
 	nvmevf_track_kunit_expect(test, 1, many_one, 1);
 	KUNIT_EXPECT_EQ(test, count, 1);
 
-	t->sent = 0;
-	count = 2;
-	shift = 1;
-	memcpy(runs, (struct nvmevf_run[]){ { 1, 4 }, { 8, 8 } }, sizeof(runs));
-	KUNIT_EXPECT_EQ(test, 0, nvmevf_track_start(&t->ctrl, runs, &count, &shift));
-	nvmevf_track_kunit_expect(test, 1, coarse, 3);
-	KUNIT_EXPECT_EQ(test, runs[0].first, 0);
-	KUNIT_EXPECT_EQ(test, runs[0].last, 5);
-	KUNIT_EXPECT_EQ(test, runs[1].last, 9);
+	KUNIT_EXPECT_EQ(test, 0, nvmevf_track_kunit_try(t, 1, odd, 1, runs, &count));
+	nvmevf_track_kunit_expect(test, 1, odd_parts, 3);
+	KUNIT_EXPECT_EQ(test, count, 2);
+	KUNIT_EXPECT_MEMEQ(test, runs, odd_tracked, sizeof(odd_tracked));
 }
 
 /* No more runs than one command carries, or than the controller has. */
