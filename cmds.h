@@ -87,8 +87,9 @@ struct nvmevf_track_answer {
  * @pf_cntlid: controller ID of the PF, from its Identify Controller. Those who read the
  *	Secondary Controller List set it.
  * @set: commands that migrate it, NULL if it cannot migrate
- * @format: of the states that are saved and loaded, if @set has formats. Only
- *	nvmevf_ctrl_identity() changes it, while no state is saved or loaded.
+ * @format: of the states that are saved and loaded, if @set has formats. After
+ *	nvmevf_ctrl_init(), only nvmevf_ctrl_identity() changes it, while no state is saved
+ *	or loaded.
  * @track: how @set tracks what the VF writes
  * @stats: what its commands did
  * @messages: rate limit of nvmevf_ctrl_err(); its own, because the users of other
@@ -153,8 +154,8 @@ do {									\
  * @track_stop: End the tracking. Return 0 also if there is none; -EBUSY if the
  *	controller cannot do so while the VF is suspended.
  *
- * All return 0 or a negative errno. All but @undo_suspend and @track_stop write one
- * line to the log for each command that failed. Context: process context, no lock that
+ * All but @track_limits return 0 or a negative errno. All but @undo_suspend and @track_stop
+ * write one line to the log when they fail because of a command. Context: process context, no lock that
  * a reset of the VF takes; they sleep until the command has ended, see
  * nvme_submit_vf_cmd().
  */

@@ -291,7 +291,7 @@ static int nvmevf_resume(struct nvmevf_device *nvmevf)
 	ret = ctrl->set->resume(ctrl);
 	if (!ret)
 		nvmevf_dirty_running(&nvmevf->dirty);
-	/* -EPROTO tells that the VF is not suspended, for example after a reset. */
+	/* After -EPROTO the controller has resumed nothing, so there is nothing to undo. */
 	if (ret == -EPROTO || !nvmevf_was_refused(ret) || nvmevf_was_reset(nvmevf))
 		return ret;
 
