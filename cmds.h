@@ -155,9 +155,9 @@ do {									\
  *	controller cannot do so while the VF is suspended.
  *
  * All but @track_limits return 0 or a negative errno. All but @undo_suspend and @track_stop
- * write one line to the log when they fail because of a command. Context: process context, no lock that
- * a reset of the VF takes; they sleep until the command has ended, see
- * nvme_submit_vf_cmd().
+ * write one line to the log when they fail because of a command. Context: process
+ * context, no lock that a reset of the VF takes; they sleep until the command has
+ * ended, see nvme_submit_vf_cmd().
  */
 struct nvmevf_cmd_set {
 	u16 id;
