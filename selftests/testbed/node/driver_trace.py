@@ -68,9 +68,11 @@ class Trace:
             self.commands.append(Command(fields, when))
         elif event == "nvmevf_command":
             # A PF does not tell the UUID of a namespace that is not attached to itself. It
-            # does not end the tracking of a suspended VF, so the driver tries again later.
+            # does not end the tracking of a suspended VF, so the driver tries again later. If
+            # there is no room for a log, it tells how much there is.
             expected = (fields["verb"], fields["status"]) in (("identify", "0x4002"),
-                                                              ("track_stop", "0x4139"))
+                                                              ("track_stop", "0x4139"),
+                                                              ("track_start", "0x4138"))
             busy = fields["status"] == "0x21"
             check(fields["error"] == "0" or expected or busy,
                   f"a command of the driver failed: {text}")

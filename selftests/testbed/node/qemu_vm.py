@@ -141,7 +141,7 @@ class Vm(LoadReports):
              "-append", CMDLINE + load,
              "-serial", f"file:{name}.console", "-serial", "stdio",
              "-qmp", f"unix:{name}.qmp,server=on,wait=off",
-             *(("-object", "iommufd,id=iommufd") if self.iommufd else ()),
+             *(("-object", "iommufd,id=iommufd0") if self.iommufd else ()),
              *(("-trace", "vfio_get_dirty_bitmap", "-D", self.trace_log()) if self.track else ()),
              *self.before_vfs,
              *(arg for number, vf in enumerate(vfs)
@@ -156,9 +156,10 @@ class Vm(LoadReports):
 
     def device(self, number, vf):
         """Return the properties of a vfio-pci device."""
+        # With the ID "iommufd", QEMU would also find that property of the first VF.
         # QEMU refuses to migrate a device whose writes nothing tracks, unless it is told to.
         return (f"host={vf},enable-migration={'auto' if self.track else 'on'}"
-                f"{',iommufd=iommufd' if self.iommufd else ''}")
+                f"{',iommufd=iommufd0' if self.iommufd else ''}")
 
     def trace_log(self):
         """Return the path of QEMU's trace events. A file on the share would be slow."""
