@@ -779,14 +779,20 @@ static int nvmevf_open_device(struct vfio_device *core_vdev)
 	return 0;
 }
 
-static void nvmevf_close_device(struct vfio_device *core_vdev)
+/* End what the last user has begun. */
+static void nvmevf_end_use(struct nvmevf_device *nvmevf)
 {
-	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
-
 	nvmevf_mig_lock(nvmevf);
 	nvmevf_end_migration(nvmevf, VFIO_DEVICE_STATE_RUNNING);
 	nvmevf_dirty_stop(&nvmevf->dirty);
 	nvmevf_mig_unlock(nvmevf);
+}
+
+static void nvmevf_close_device(struct vfio_device *core_vdev)
+{
+	struct nvmevf_device *nvmevf = nvmevf_from_vfio(core_vdev);
+
+	nvmevf_end_use(nvmevf);
 
 	vfio_pci_core_close_device(core_vdev);
 
@@ -863,11 +869,8 @@ static void nvmevf_remove(struct pci_dev *pdev)
 				ERR_PTR(ret));
 	}
 
-	nvmevf_mig_lock(nvmevf);
 	/* That reset may have failed, and led to ERROR. */
-	nvmevf_end_migration(nvmevf, VFIO_DEVICE_STATE_RUNNING);
-	nvmevf_dirty_stop(&nvmevf->dirty);
-	nvmevf_mig_unlock(nvmevf);
+	nvmevf_end_use(nvmevf);
 
 	vfio_put_device(&core_device->vdev);
 }
