@@ -6,6 +6,7 @@
 #include "checks.h"
 
 #define HMLMS		0x08		/* in byte 257 of Identify Controller, OACS */
+#define VIRT_MGMT	0x80		/* in byte 256 */
 #define NOT_SUSPENDED	0x13a		/* the status */
 
 /* The NVMe Controller State */
@@ -54,6 +55,8 @@ void check_secondary(void)
 	unsigned int i, k, count;
 	int status;
 
+	if (!(device.id[256] & VIRT_MGMT))
+		die("bit 7 of OACS is 0 at the PF, expected 1");
 	status = pf_identify(&device.pf, 0x15, 0, 0, list);
 	if (status)
 		die("Identify 15h of the PF has status %#x", status);
