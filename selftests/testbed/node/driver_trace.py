@@ -32,6 +32,10 @@ class Trace:
             write(f"{TRACING}/events/nvme_vfio_pci/{event}/enable", "1")
         write(f"{TRACING}/events/irq/irq_handler_entry/filter", 'name ~ "vfio-msi*"')
         write(f"{TRACING}/events/irq/irq_handler_entry/enable", "1")
+        # Verbs that may fail, with the status. A PF does not tell the UUID of a namespace that
+        # is not attached to itself. It does not end the tracking of a suspended VF, so the driver
+        # tries again later.
+        self.expected = {("identify", "0x4002"), ("track_stop", "0x4139")}
         self.clear()
 
     def clear(self):
@@ -67,12 +71,7 @@ class Trace:
         if event == "nvmevf_command_begin":
             self.commands.append(Command(fields, when))
         elif event == "nvmevf_command":
-            # A PF does not tell the UUID of a namespace that is not attached to itself. It
-            # does not end the tracking of a suspended VF, so the driver tries again later. If
-            # there is no room for a log, it tells how much there is.
-            expected = (fields["verb"], fields["status"]) in (("identify", "0x4002"),
-                                                              ("track_stop", "0x4139"),
-                                                              ("track_start", "0x4138"))
+            expected = (fields["verb"], fields["status"]) in self.expected
             busy = fields["status"] == "0x21"
             check(fields["error"] == "0" or expected or busy,
                   f"a command of the driver failed: {text}")
