@@ -26,7 +26,7 @@ URI = {host: f"qemu+tcp://{name}/system" for host, name in HOSTS.items()}
 # No keepalive: an emulated host may not answer for half a minute.
 VIRSH = ["virsh", "-k", "0", "-c"]
 SERIAL = 4001
-CONSOLE = "guest.console"
+CONSOLE = "/tmp/guest.console"
 # The VF of the test, on each host.
 VF = VFS[0]
 
@@ -123,7 +123,7 @@ def domain(xml, managed="yes", model=True, vf=VF, arguments=True, iommufd=False)
         for key, value in (("kernel", f"{HERE}/vmlinuz"), ("initrd", f"{HERE}/initrd"),
                            ("cmdline", f"{CMDLINE}/fioload {BLOCKS}")):
             ET.SubElement(system, key).text = value
-        for number, source in enumerate((f"<serial type='file'><source path='{HERE}/{CONSOLE}' "
+        for number, source in enumerate((f"<serial type='file'><source path='{CONSOLE}' "
                                          "append='on'/>",
                                          "<serial type='tcp'><source mode='bind' host='0.0.0.0' "
                                          f"service='{SERIAL}'/>")):
@@ -203,7 +203,7 @@ def end_load(guest):
 
 
 def show_logs():
-    for log in ("libvirtd.log", "guest.console", "/var/log/libvirt/qemu/guest.log"):
+    for log in ("libvirtd.log", CONSOLE, "/var/log/libvirt/qemu/guest.log"):
         if os.path.exists(log):
             for line in read(log).splitlines()[-25:]:
                 comment(f"{log}: {line}")

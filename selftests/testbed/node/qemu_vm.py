@@ -109,73 +109,37 @@ class LoadReports:
         print("reset", file=self.commands, flush=True)
         self.wait_for(lambda: self.resets > before, "a reset of the controller")
 
+    def log(self, kind):
+        """Return the path of a log.
+
+        A read of a file on the share may fail while QEMU writes the file.
+        """
+        return f"/tmp/{self.name}.{kind}"
+
     def check_kernel(self):
         """Fail if the guest's kernel reports a problem. A reset of the controller is one."""
-        for line in read(f"{self.name}.console").splitlines():
+        for line in read(self.log("console")).splitlines():
             # The kernel warns if NVMe multipath is off, which is no problem.
             check(not re.search(r"nvme(?!.*(?i:multipath))|I/O error|blocked for more than|BUG|Oops",
                                 line),
                   f"the guest's kernel reports: {line.strip()}")
 
 
-class Vm(LoadReports):
-    """A QEMU with VFs, and its guest."""
+class Qemu(LoadReports):
+    """A QEMU with VFs, its guest, and QMP."""
 
-    before_vfs = ()         # arguments of a subclass that precede the VFs
-    track, iommufd = TRACK, IOMMUFD
-
-    # load: what the guest runs, and on how many blocks, see guest/
-    def __init__(self, name, vfs, *, load="/ioload", memory="128M", smp=2, multifd=False,
-                 incoming=False):
+    def __init__(self, name, vfs, *command):
         super().__init__(name, vfs)
-        self.multifd = multifd
-        self.smp = smp
         self.events = []        # QMP's, by name
         self.shutdown = None    # reason, if QEMU gave one
         self.target = None      # of a migration within this host
+        self.qmp = None
         self.process = subprocess.Popen(
-            ["qemu-system-x86_64", "-name", name, "-accel", "kvm", "-cpu", "host",
-             "-M", "q35", "-smp", str(smp), "-m", memory, "-nodefaults", "-no-user-config",
-             "-display", "none", "-no-reboot",
-             "-kernel", "vmlinuz", "-initrd", "initrd",
-             "-append", CMDLINE + load,
-             "-serial", f"file:{name}.console", "-serial", "stdio",
-             "-qmp", f"unix:{name}.qmp,server=on,wait=off",
-             *(("-object", "iommufd,id=iommufd0") if self.iommufd else ()),
-             *(("-trace", "vfio_get_dirty_bitmap", "-D", self.trace_log()) if self.track else ()),
-             *self.before_vfs,
-             *(arg for number, vf in enumerate(vfs)
-               for arg in ("-device", f"vfio-pci,{self.device(number, vf)},"
-                           f"x-migration-multifd-transfer={'on' if multifd else 'off'}")),
-             *(("-incoming", "defer") if incoming else ())],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(f"{name}.log", "w"),
+            [*command, "-qmp", f"unix:{name}.qmp,server=on,wait=off"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(self.log("log"), "w"),
             text=True, errors="replace")
         self.commands = self.process.stdin
         threading.Thread(target=self.listen, args=(self.process.stdout,), daemon=True).start()
-        self.qmp = None
-
-    def device(self, number, vf):
-        """Return the properties of a vfio-pci device."""
-        # With the ID "iommufd", QEMU would also find that property of the first VF.
-        # QEMU refuses to migrate a device whose writes nothing tracks, unless it is told to.
-        return (f"host={vf},enable-migration={'auto' if self.track else 'on'}"
-                f"{',iommufd=iommufd0' if self.iommufd else ''}")
-
-    def trace_log(self):
-        """Return the path of QEMU's trace events. A file on the share would be slow."""
-        return f"/tmp/{self.name}.trace"
-
-    def dirty_pages(self):
-        """Return how many pages VFIO has told QEMU of, for each time that QEMU asked."""
-        return [int(pages) for pages in
-                re.findall(r"vfio_get_dirty_bitmap .*dirty_pages=(\d+)", read(self.trace_log()))]
-
-    def check_tracked(self, state):
-        """Fail unless tracking kept memory out of the blackout of the migration with this @state."""
-        check(any(self.dirty_pages()), "VFIO told QEMU of no page that the VF has written")
-        memory = state["ram"]["downtime-bytes"] / (1 << 20)
-        check(memory <= MAX_IN_BLACKOUT,
-              f"QEMU sent {memory:.1f} MiB of memory in the blackout, expected {MAX_IN_BLACKOUT} or less")
 
     def connect(self):
         deadline = time.monotonic() + PATIENCE
@@ -218,7 +182,7 @@ class Vm(LoadReports):
             self.shutdown = message["data"]["reason"]
 
     def last_log_line(self):
-        lines = read(f"{self.name}.log").strip().splitlines()
+        lines = read(self.log("log")).strip().splitlines()
         return lines[-1] if lines else "no message"
 
     def describe_exit(self):
@@ -239,6 +203,68 @@ class Vm(LoadReports):
     def stop(self):
         self.process.kill()
         self.process.wait()
+
+    def migration(self, *ends):
+        """Wait until the status of the migration is in @ends. Return QEMU's information about it."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            state = self.execute("query-migrate")
+            if state["status"] in ends:
+                return state
+            over = state["status"] in ("completed", "failed", "cancelled")
+            if over or time.monotonic() > deadline:
+                target = self.target.last_log_line() if self.target else "other host"
+                raise Failure(f"migration: {state['status']}, expected {' or '.join(ends)}: "
+                              f"{state.get('error-desc', 'no error')} (target: {target})")
+            time.sleep(0.05)
+
+
+class Vm(Qemu):
+    """A QEMU that runs the guest of the test bed."""
+
+    before_vfs = ()         # arguments of a subclass that precede the VFs
+    track, iommufd = TRACK, IOMMUFD
+
+    # load: what the guest runs, and on how many blocks, see guest/
+    def __init__(self, name, vfs, *, initrd="initrd", load="/ioload", memory="128M", smp=2,
+                 multifd=False, incoming=False):
+        self.name = name        # for log()
+        self.multifd = multifd
+        self.smp = smp
+        super().__init__(
+            name, vfs,
+            "qemu-system-x86_64", "-name", name, "-accel", "kvm", "-cpu", "host",
+            "-M", "q35", "-smp", str(smp), "-m", memory, "-nodefaults", "-no-user-config",
+            "-display", "none", "-no-reboot",
+            "-kernel", "vmlinuz", "-initrd", initrd,
+            "-append", CMDLINE + load,
+            "-serial", f"file:{self.log('console')}", "-serial", "stdio",
+            *(("-object", "iommufd,id=iommufd0") if self.iommufd else ()),
+            *(("-trace", "vfio_get_dirty_bitmap", "-D", self.log("trace")) if self.track else ()),
+            *self.before_vfs,
+            *(arg for number, vf in enumerate(vfs)
+              for arg in ("-device", f"vfio-pci,{self.device(number, vf)},"
+                          f"x-migration-multifd-transfer={'on' if multifd else 'off'}")),
+            *(("-incoming", "defer") if incoming else ()))
+
+    def device(self, number, vf):
+        """Return the properties of a vfio-pci device."""
+        # With the ID "iommufd", QEMU would also find that property of the first VF.
+        # QEMU refuses to migrate a device whose writes nothing tracks, unless it is told to.
+        return (f"host={vf},enable-migration={'auto' if self.track else 'on'}"
+                f"{',iommufd=iommufd0' if self.iommufd else ''}")
+
+    def dirty_pages(self):
+        """Return how many pages VFIO has told QEMU of, for each time that QEMU asked."""
+        return [int(pages) for pages in
+                re.findall(r"vfio_get_dirty_bitmap .*dirty_pages=(\d+)", read(self.log("trace")))]
+
+    def check_tracked(self, state):
+        """Fail unless tracking kept memory out of the blackout of the migration with this @state."""
+        check(any(self.dirty_pages()), "VFIO told QEMU of no page that the VF has written")
+        memory = state["ram"]["downtime-bytes"] / (1 << 20)
+        check(memory <= MAX_IN_BLACKOUT,
+              f"QEMU sent {memory:.1f} MiB of memory in the blackout, expected {MAX_IN_BLACKOUT} or less")
 
     def set_capabilities(self, *capabilities):
         known = ("return-path", "switchover-ack", "pause-before-switchover", "multifd")
@@ -270,21 +296,6 @@ class Vm(LoadReports):
         self.target = target
         target.receive(f"unix:{target.name}.incoming", *capabilities)
         self.send(f"unix:{target.name}.incoming", *capabilities, **parameters)
-
-    def migration(self, *ends):
-        """Wait until the status of the migration is in @ends. Return QEMU's information about it."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            state = self.execute("query-migrate")
-            if state["status"] in ends:
-                return state
-            over = state["status"] in ("completed", "failed", "cancelled")
-            if over or time.monotonic() > deadline:
-                # Only now: a read of a log that QEMU is writing may fail on 9p.
-                target = self.target.last_log_line() if self.target else "other host"
-                raise Failure(f"migration: {state['status']}, expected {' or '.join(ends)}: "
-                              f"{state.get('error-desc', 'no error')} (target: {target})")
-            time.sleep(0.05)
 
 
 class SlottedVm(Vm):
@@ -364,7 +375,7 @@ class Vms:
         time.sleep(0.5)     # for output of the guests that is on its way
         for vm in self.started[-count if count else None:]:
             for suffix in ("log", "console"):
-                for line in read(f"{vm.name}.{suffix}").splitlines()[-15:]:
+                for line in read(vm.log(suffix)).splitlines()[-15:]:
                     comment(f"{vm.name}.{suffix}: {line}")
             for line in vm.problems[:15]:
                 comment(f"{vm.name} guest: {line}")
