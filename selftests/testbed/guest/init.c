@@ -2,12 +2,13 @@
 /*
  * init - load modules and run a workload in the guest
  *
- * Usage: init [PROGRAM [BLOCKS [NVME-CORE-PARAMETER [FIRST-BYTE [FILL]]]]]
+ * Usage: init [PROGRAM [BLOCKS [NVME-CORE-PARAMETER [FIRST-BYTE [FREE]]]]]
  *
  * init loads the modules that /modules lists, waits for an NVMe namespace or a virtio
  * disk, and runs PROGRAM (default: ioload) on BLOCKS (default: 4096) blocks of the
- * disk, from FIRST-BYTE on (default: 32 MiB). Before, it fills FILL MiB of memory with data
- * that cannot be compressed. Kernel messages go to ttyS0; commands and reports use ttyS1.
+ * disk, from FIRST-BYTE on (default: 32 MiB). With FREE, it first fills all but FREE MiB of
+ * the available memory with data that cannot be compressed. Kernel messages go to ttyS0;
+ * commands and reports use ttyS1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -60,17 +61,37 @@ static void use_serial_port(const char *port)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-/* The memory remains in use as long as init runs. */
-static void fill_memory(unsigned long mib)
+static unsigned long available_kib(void)
 {
-	unsigned long long number = 1, *word, *end;
+	FILE *f = fopen("/proc/meminfo", "r");
+	unsigned long kib = 0;
+	char line[128];
 
-	word = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "MemAvailable: %lu kB", &kib);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* The memory remains in use as long as init runs. */
+static void fill_memory(unsigned long keep_mib)
+{
+	unsigned long kib = available_kib(), keep_kib = keep_mib << 10;
+	unsigned long long number = 1, *word, *end;
+	size_t size;
+
+	if (kib <= keep_kib) {
+		printf("fail %lu KiB of memory are available, %lu are to remain\n", kib, keep_kib);
+		return;
+	}
+	size = (kib - keep_kib) << 10;
+	word = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (word == MAP_FAILED) {
 		printf("fail no memory to fill\n");
 		return;
 	}
-	for (end = word + (mib << 20) / sizeof(*word); word < end; word++) {
+	for (end = word + size / sizeof(*word); word < end; word++) {
 		/* xorshift */
 		number ^= number << 13;
 		number ^= number >> 7;
