@@ -337,8 +337,6 @@ static struct nvmevf_dirty_log *nvmevf_dirty_alloc(struct nvmevf_ctrl *ctrl,
 			.last = node->last >> NVMEVF_TRACK_SHIFT,
 		};
 	}
-	if (!log->count)
-		goto out_free;
 
 	shift = ilog2(page_size) - NVMEVF_TRACK_SHIFT;
 	log->shift = clamp(shift, ctrl->track.min_shift, ctrl->track.max_shift);
@@ -353,7 +351,7 @@ out_free:
  * nvmevf_dirty_start() - Start the log
  * @dirty: of the VF
  * @ranges: interval tree of the memory, in bytes; overlaps were checked
- * @count: number of ranges
+ * @count: number of ranges, at least 1
  * @page_size: the granularity that is wanted; receives the one that is used
  * @suspended: the VF is suspended
  *

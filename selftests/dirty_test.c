@@ -1158,6 +1158,50 @@ TEST_F(dirty, no_memory)
 	expect_read(_metadata, self);
 }
 
+/*
+ * Likewise, when all of much memory counts as written, and is reported in part. What was not
+ * reported remains in the log.
+ */
+TEST_F(dirty, no_memory_for_much_memory)
+{
+	static const struct dirty_range large = { 0, 200ULL << 30 };
+	static const char * const names[] = { "resume", "report" };
+	__u64 page_size = PAGE;
+	int n, ret, left, pages, failed, i;
+
+	if (!inject_open())
+		SKIP(return, "this kernel injects no faults");
+	for (i = 0; i < 2; i++) {
+		failed = 0;
+		for (n = 1, left = 0; !left; n++) {
+			vf_enter_state(&self->vf, VFIO_DEVICE_STATE_STOP, NULL);
+			ASSERT_EQ(0, start_ranges(self, &large, 1, &page_size));
+			if (i)
+				ASSERT_EQ(0, call_resume(self));
+			inject_nth("self", n);
+			ret = i ? report_only(self) : call_resume(self);
+			left = inject_left("self");
+			inject_nth("self", 0);
+			truth_forget(&self->truth);
+			pages = ret < 0 || !i ? report(self) : ret;
+			if (left) {
+				EXPECT_EQ(i ? (int)PAGES : 0, ret);
+			} else {
+				EXPECT_TRUE(ret >= 0 || ret == -ENOMEM || (i && ret == -EIO));
+			}
+			/* The log is lost, or it has all pages. */
+			EXPECT_TRUE(pages == (int)PAGES || (pages == -EIO && (!i || ret == -EIO)));
+			failed += ret < 0 || pages < 0;
+			ASSERT_NE(KSFT_FAIL, _metadata->exit_code)
+				TH_LOG("%s, allocation %d: %d, %d", names[i], n, ret, pages);
+			EXPECT_EQ(0, dirty_stop(&self->vf));
+			vf_enter_state(&self->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		}
+		printf("# %s %2d allocations, %2d needed\n", names[i], n - 2, failed);
+		EXPECT_LT(0, failed);
+	}
+}
+
 static int report_into(void *map, void *vf)
 {
 	return dirty_report(vf, VF_IOVA, GUEST_MEM, PAGE, map);
