@@ -20,6 +20,7 @@ struct nvmevf_ctrl_kunit {
 	u8			formats[5];
 	u16			formats_status;
 	u16			scid;
+	int			identify_error;
 };
 
 static int nvmevf_ctrl_kunit_init(struct kunit *test)
@@ -197,6 +198,8 @@ static int nvmevf_ctrl_kunit_send(struct nvmevf_ctrl *ctrl, enum nvmevf_verb ver
 	struct nvme_id_ctrl *id = buf;
 
 	*res = (struct nvme_vf_result) { };
+	if (t->identify_error)
+		return t->identify_error;
 	if (cmd->identify.cns == NVME_VF_CNS_STATE_FORMATS) {
 		res->status = t->formats_status;
 		if (res->status)
@@ -298,6 +301,21 @@ static void nvmevf_ctrl_kunit_choose(struct kunit *test)
 			KUNIT_EXPECT_STREQ_MSG(test, missing, cases[i].missing,
 					       "case %u", i);
 	}
+
+	t->identify_error = -EAGAIN;
+	KUNIT_EXPECT_EQ(test, nvmevf_ctrl_choose_set(&t->ctrl, &missing), -EAGAIN);
+}
+
+/* The PF has another firmware since the VF was bound. */
+static void nvmevf_ctrl_kunit_set_is_gone(struct kunit *test)
+{
+	struct nvmevf_ctrl_kunit *t = test->priv;
+	struct nvmevf_identity identity;
+
+	nvmevf_stats_init(&t->ctrl.stats);
+	kunit_activate_static_stub(test, nvmevf_cmds_send, nvmevf_ctrl_kunit_send);
+	t->ctrl.set = &nvmevf_cmds_std;
+	KUNIT_EXPECT_EQ(test, nvmevf_ctrl_identity(&t->ctrl, &identity), -EOPNOTSUPP);
 }
 
 /* Return the number of namespaces, -1 if the PF cannot tell, or an error. */
@@ -395,6 +413,7 @@ static struct kunit_case nvmevf_ctrl_kunit_cases[] = {
 	KUNIT_CASE(nvmevf_ctrl_kunit_find_secondary),
 	KUNIT_CASE(nvmevf_ctrl_kunit_needs_cntlid),
 	KUNIT_CASE(nvmevf_ctrl_kunit_choose),
+	KUNIT_CASE(nvmevf_ctrl_kunit_set_is_gone),
 	KUNIT_CASE(nvmevf_ctrl_kunit_namespaces),
 	KUNIT_CASE(nvmevf_ctrl_kunit_many_namespaces),
 	KUNIT_CASE(nvmevf_ctrl_kunit_unknown_namespaces),
