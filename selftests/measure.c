@@ -13,12 +13,14 @@
 #include <unistd.h>
 #include <sys/mman.h>
 
+#include "lib/dirty.h"
 #include "lib/fault.h"
 #include "lib/guest.h"
 #include "lib/io.h"
 #include "lib/nvme.h"
 #include "lib/stream.h"
 #include "lib/trace.h"
+#include "lib/truth.h"
 #include "lib/util.h"
 #include "lib/vf.h"
 
@@ -568,6 +570,127 @@ static void measure_io(void)
 	vf_rebind(bdf, NULL);
 }
 
+/* Measure what the log of a VF costs. */
+#define BATCH		(NVME_DEPTH - 1)
+#define TRACK_BATCHES	2000
+#define TRACK_REPORTS	20
+
+/* Have the VF write BATCH pieces of memory. */
+static void read_batch(struct nvme *n, unsigned char *data)
+{
+	struct nvme_queue *q = n->queue->next;
+	struct nvme_req *req[BATCH];
+	int i;
+
+	for (i = 0; i < BATCH; i++)
+		req[i] = dirty_submit(n, NVME_READ, i * 2 * PAGE / n->lba_size,
+				      data + i * 2 * PAGE);
+	nvme_ring(n, q);
+	while (q->outstanding)
+		nvme_reap(n, q);
+	for (i = 0; i < BATCH; i++) {
+		if (req[i]->status)
+			die("a read failed with status %#x", req[i]->status);
+		req[i]->busy = false;
+	}
+}
+
+static long long read_batches(struct nvme *n, unsigned char *data)
+{
+	long long began = now_ns();
+	int i;
+
+	for (i = 0; i < TRACK_BATCHES; i++)
+		read_batch(n, data);
+	return now_ns() - began;
+}
+
+/* Measure the speed of the I/O with a log and without, in turns. */
+static void measure_track_io(struct nvme *n, unsigned char *data)
+{
+	long long took[2];
+	int i, turn, on;
+
+	for (i = 0; i < samples + WARM_UP; i++) {
+		for (turn = 0; turn < 2; turn++) {
+			/* Change the order in each round. */
+			on = (i + turn) % 2;
+			if (on && dirty_start_all(n->vf))
+				die("%s: no log", n->vf->bdf);
+			took[on] = read_batches(n, data);
+			if (on && dirty_stop(n->vf))
+				die("%s: the log does not stop", n->vf->bdf);
+		}
+		if (i < WARM_UP)
+			continue;
+		printf("@ track_io");
+		figure("off", took[0]);
+		figure("on", took[1]);
+		puts("");
+	}
+}
+
+/* Report while the VF runs, and then a last time when it is suspended, as QEMU does. */
+static void measure_track_log(struct nvme *n, unsigned char *data)
+{
+	static __u64 map[TRUTH_WORDS];
+	unsigned int written, reported;
+	struct truth truth;
+	int i, k, fd;
+
+	truth_open(&truth, n->vf);
+	allocations_open();
+	for (i = 0; i < samples; i++) {
+		allocations_clear();
+		if (truth_start(&truth))
+			die("%s: no log", n->vf->bdf);
+		if (!allocations_count())
+			die("the kernel's events have no allocation of the driver");
+		for (k = written = reported = 0; k <= TRACK_REPORTS; k++) {
+			read_batch(n, data);
+			if (k == TRACK_REPORTS) {
+				vf_enter_state(n->vf, VFIO_DEVICE_STATE_STOP_COPY, &fd);
+				await_readable(fd);
+				trace_clear();
+				allocations_clear();
+			}
+			memset(map, 0, sizeof(map));
+			if (truth_report(&truth, map))
+				die("%s: no report", n->vf->bdf);
+			written += truth.due;
+			reported += dirty_count(map, TRUTH_WORDS);
+		}
+		printf("@ track_log");
+		figure("written", written);
+		figure("reported", reported);
+		figure("commands", commands_sent().count);
+		figure("allocations", allocations_count());
+		puts("");
+		vf_enter_state(n->vf, VFIO_DEVICE_STATE_RUNNING, NULL);
+		close(fd);
+		if (dirty_stop(n->vf))
+			die("%s: the log does not stop", n->vf->bdf);
+	}
+	allocations_close();
+}
+
+static void measure_track(void)
+{
+	unsigned char *data;
+	struct nvme n;
+	struct vf vf;
+
+	guest_open(&n, &vf, 1, VF_ANY);
+	nvme_start(&n, 1, NVME_DEPTH, NVME_DEPTH);
+	data = nvme_alloc(&n, BATCH * 2 * PAGE);
+	/* The device model takes time for the truth, so measure the speed before. */
+	measure_track_io(&n, data);
+	measure_track_log(&n, data);
+	vf_close(&vf);
+	munmap(n.mem, GUEST_MEM);
+	munmap(n.frozen, GUEST_MEM);
+}
+
 int main(void)
 {
 	static const struct {
@@ -578,6 +701,7 @@ int main(void)
 		{ "data", measure_data },
 		{ "scale", measure_scale },
 		{ "io", measure_io },
+		{ "track", measure_track },
 	};
 	char *vfs = getenv("TESTBED_VFS"), *what = getenv("NVMEVF_MEASURE"), *word;
 	unsigned int i;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Observe the driver by its tracepoints, the function tracer and the kernel's log. */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <unistd.h>
@@ -228,6 +229,39 @@ unsigned int calls_count(void)
 	unsigned int count = 0;
 
 	visit_lines(CALLS "trace", ": ", count_line, &count);
+	return count;
+}
+
+#define ALLOCATIONS	TRACEFS "instances/" SYSTEM "_allocations/"
+
+void allocations_open(void)
+{
+	char pid[16];
+
+	allocations_close();
+	must(mkdir(ALLOCATIONS, 0700));
+	/* The kernel allocates so often that the driver's events would be overwritten. */
+	snprintf(pid, sizeof(pid), "%d", gettid());
+	put(ALLOCATIONS "set_event_pid", pid);
+	put(ALLOCATIONS "events/kmem/kmalloc/enable", "1");
+	put(ALLOCATIONS "events/kmem/kmem_cache_alloc/enable", "1");
+}
+
+void allocations_close(void)
+{
+	rmdir(ALLOCATIONS);
+}
+
+void allocations_clear(void)
+{
+	close(must(open(ALLOCATIONS "trace", O_WRONLY | O_TRUNC)));
+}
+
+unsigned int allocations_count(void)
+{
+	unsigned int count = 0;
+
+	visit_lines(ALLOCATIONS "trace", ": call_site=nvmevf_", count_line, &count);
 	return count;
 }
 

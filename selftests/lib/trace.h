@@ -37,6 +37,12 @@ void calls_close(void);
 void calls_clear(void);
 unsigned int calls_count(void);
 
+/* Count the allocations that the driver makes for this thread since allocations_clear(). */
+void allocations_open(void);
+void allocations_close(void);
+void allocations_clear(void);
+unsigned int allocations_count(void);
+
 /*
  * Record the commands that nvme sends to the admin queue of a controller; return
  * false if the kernel has no such tracepoint.

@@ -89,6 +89,7 @@ int truth_report(struct truth *t, __u64 *map)
 		return ret;
 	t->pages += t->count - t->counted;
 	t->counted = t->count;
+	t->due = dirty_count(t->written, TRUTH_WORDS);
 	take(t, late);
 	for (i = 0; i < TRUTH_WORDS; i++) {
 		missed = t->written[i] & ~map[i];

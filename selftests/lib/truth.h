@@ -21,6 +21,7 @@ struct truth {
 	__u64		pages;			/* written until a report; each time counts */
 	/* The model's count of pages written: now, and when pages was counted last. */
 	__u64		count, counted;
+	unsigned int	due;			/* pages that the last report had to have */
 	/* Its count of pages that the answers to Track Receive lacked */
 	__u64		missed;
 };

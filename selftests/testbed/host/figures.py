@@ -16,7 +16,7 @@ TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 RESULTS = "doc/results.json"
 BLOCK = re.compile(r"(<!-- figures begin[^\n]*-->\n).*?(<!-- figures end -->\n)", re.S)
 # the figures of README.md, by the IDs of their rows
-FEW = ("blackout.own", "read.128K", "out.16", "io.speed", "guest.vf")
+FEW = ("blackout.own", "read.128K", "out.16", "io.speed", "grow.device.fio.1024")
 
 # These colors are readable on white and on black.
 TEXT, BLUE, GREEN, RED = "#7d858e", "#3b82c4", "#2e9e4f", "#d9534f"
@@ -46,9 +46,11 @@ def label(x, y, text, anchor="start", color=TEXT):
     return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="{color}">{text}</text>'
 
 
-def line(points, color, width=2):
+def line(points, color, width=2, dashes=""):
     points = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
-    return f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="{width}"/>'
+    dashes = dashes and f' stroke-dasharray="{dashes}"'
+    return (f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="{width}"'
+            f'{dashes}/>')
 
 
 def plot_vfs(results, width, height):
@@ -97,14 +99,17 @@ def plot_growth(results, top, width):
     """Yield plots of what grows with the guest's memory: MiB in the blackout, and its length."""
     ways = (("nothing tracks", "none", RED), ("the VF tracks", "device", BLUE),
             ("the IOMMU tracks", "iommu", GREEN), ("virtio-blk", "virtio", TEXT))
-    sizes = sorted(int(key.split(".")[2]) for key in results if re.fullmatch(r"grow\.none\.\d+", key))
+    sizes = sorted(int(key.split(".")[3]) for key in results if key.startswith("grow.none.idle."))
     height = GROWTH - 80
     for title, left, of in (
             ("MiB of memory sent in the blackout", 50, lambda row: row["median"]),
             ("Milliseconds without I/O", width // 2 + 45, lambda row: row["also"]["gap_ms"])):
         right = left + width // 2 - 70
-        curves = {way: [of(results[f"grow.{way}.{mib}"]) for mib in sizes] for _, way, _ in ways}
-        most = max(max(curve) for curve in curves.values())
+        # points by size; the smallest guest has no room for fio
+        curves = {(way, load): [(mib, of(results[f"grow.{way}.{load}.{mib}"])) for mib in sizes
+                                if f"grow.{way}.{load}.{mib}" in results]
+                  for _, way, _ in ways for load in ("idle", "fio")}
+        most = max(number for curve in curves.values() for _, number in curve)
 
         def place(mib, number, left=left, right=right, most=most):
             return (left + mib / sizes[-1] * (right - left), top + 20 + height - number / most * height)
@@ -117,8 +122,10 @@ def plot_growth(results, top, width):
             yield label(left - 8, y + 4, f"{number:.0f}", "end")
             yield line([(left, y), (right, y)], TEXT, 0.3)
         for number, (name, way, color) in enumerate(ways):
-            yield line([place(*point) for point in zip(sizes, curves[way])], color)
+            for load, dashes in (("idle", ""), ("fio", "5 4")):
+                yield line([place(*point) for point in curves[way, load]], color, dashes=dashes)
             yield label(left + 14, top + 36 + 17 * number, name, color=color)
+        yield label(left + 14, top + 36 + 17 * len(ways), "dashed: fio")
     yield label(width / 2, top + height + 56, "MiB of memory of the guest", "middle")
 
 
