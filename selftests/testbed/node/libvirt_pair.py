@@ -5,8 +5,10 @@ Host 1 sends commands to the libvirt of both hosts, and prints TAP. Host 2 answe
 """
 import os
 import re
+import shlex
 import time
 
+from document import commands
 from libvirt_domain import (LIBVIRTD, NODE, URI, VF, begin, check_message, check_state, domain,
                             explain, listen_to, virsh, wait_for_fio, wait_until, watch)
 from qemu_vm import LoadReports, Peer
@@ -21,10 +23,11 @@ def ask(peer, *words):
 
 
 def migrate(source, *options, xml=None, fails=False):
-    """Migrate the guest from host @source. Return the output of virsh."""
+    """Migrate the guest from host @source by migrate.md. Return the output of virsh."""
+    _, *words = shlex.split(*commands("migrate.md", "virsh"))
     if xml:
         options += ("--xml", xml)
-    return virsh("migrate", "--live", "guest", URI[3 - source], *options, host=source, fails=fails)
+    return virsh(*words[:-1], URI[3 - source], *options, host=source, fails=fails)
 
 
 def check_refused(reason, source, *options, state="running", xml=None):
