@@ -33,8 +33,8 @@ help:
 	@echo 'make demo       migrate a VM under I/O between two hosts and back'
 	@echo 'make demo-one-host  migrate it within one host, and show where its blackout went'
 	@echo 'make demo-newer-qemu  likewise, with a newer QEMU, from Debian backports'
-	@echo '                (SET=standard or SET=vendor: with this command set. demo-one-host also'
-	@echo '                takes TRACK=device or TRACK=iommu: the VF or the IOMMU tracks memory.)'
+	@echo '                (SET=standard or SET=vendor: with this command set. The latter two also'
+	@echo '                take TRACK=device or TRACK=iommu: the VF or the IOMMU tracks memory.)'
 	@echo 'make clean      remove the files of kbuild in this directory'
 	@echo 'make distclean  remove the cache of VMs, compilers and modules, too'
 	@echo

@@ -240,7 +240,7 @@ class Vm(Qemu):
             "-append", CMDLINE + load,
             "-serial", f"file:{self.log('console')}", "-serial", "stdio",
             *(("-object", "iommufd,id=iommufd0") if self.iommufd else ()),
-            *(("-trace", "vfio_get_dirty_bitmap", "-D", self.log("trace")) if self.track else ()),
+            *(("-trace", "vfio_*_dirty_bitmap", "-D", self.log("trace")) if self.track else ()),
             *self.before_vfs,
             *(arg for number, vf in enumerate(vfs)
               for arg in ("-device", f"vfio-pci,{self.device(number, vf)},"
@@ -256,8 +256,9 @@ class Vm(Qemu):
 
     def dirty_pages(self):
         """Return how many pages VFIO has told QEMU of, for each time that QEMU asked."""
+        # vfio_get_dirty_bitmap of QEMU 10.0 has another name in 11.1.
         return [int(pages) for pages in
-                re.findall(r"vfio_get_dirty_bitmap .*dirty_pages=(\d+)", read(self.log("trace")))]
+                re.findall(r"vfio_\w+_dirty_bitmap .*dirty_pages=(\d+)", read(self.log("trace")))]
 
     def check_tracked(self, state):
         """Fail unless tracking kept memory out of the blackout of the migration with this @state."""
