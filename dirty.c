@@ -256,8 +256,8 @@ static bool nvmevf_dirty_is_epoch(struct nvmevf_dirty *dirty)
 }
 
 /*
- * End the tracking. If the controller can't do so now, then the next call may: when the
- * VF runs, when the log is started, or when the VF is closed.
+ * End the tracking. If that fails, then the next call tries again: when the VF runs, when
+ * the log is started, or when the VF is closed.
  */
 static void nvmevf_dirty_untrack(struct nvmevf_dirty *dirty)
 {
@@ -269,7 +269,7 @@ static void nvmevf_dirty_untrack(struct nvmevf_dirty *dirty)
 	/* A reset of the PF has ended it. */
 	if (nvmevf_dirty_is_epoch(dirty))
 		ret = dirty->ctrl->set->track_stop(dirty->ctrl);
-	dirty->tracked = ret == -EBUSY || ret == -ENOMEM;
+	dirty->tracked = ret != 0;
 }
 
 /* Begin the tracking. The VF runs. */
@@ -481,7 +481,9 @@ static int nvmevf_dirty_drain(struct nvmevf_dirty *dirty, bool suspended)
 				nvmevf_dirty_lose(dirty, "out of memory");
 				return -EIO;
 			}
-			pages += answer.run[i].last - answer.run[i].first + 1;
+			if (check_add_overflow(pages, answer.run[i].last -
+					       answer.run[i].first + 1, &pages))
+				pages = U64_MAX;
 		}
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -493,6 +495,13 @@ static int nvmevf_dirty_drain(struct nvmevf_dirty *dirty, bool suspended)
 			return -EIO;
 		}
 	} while ((suspended && answer.suspended) || time_before(jiffies, end));
+
+	/* There may be no later report. */
+	if (suspended && answer.more) {
+		nvmevf_dirty_lose(dirty,
+				  "VF is not suspended, and controller has more to tell");
+		return -EIO;
+	}
 
 	log->complete = suspended && answer.suspended;
 	return 0;

@@ -491,6 +491,26 @@ static void nvmevf_dirty_kunit_drain(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EIO, nvmevf_dirty_kunit_report(t, 0, LOW - 1, true, NULL));
 	nvmevf_dirty_kunit_answer(t, 1, false);
 	KUNIT_EXPECT_EQ(test, -EIO, nvmevf_dirty_kunit_report(t, 0, LOW - 1, false, NULL));
+	nvmevf_dirty_stop(&t->dirty);
+
+	/* The same, with a sum of pages that does not fit 64 bits */
+	KUNIT_ASSERT_EQ(test, 0, nvmevf_dirty_kunit_start_all(t, false));
+	t->run[0] = (struct nvmevf_run) { 0, BIT_ULL(63) - 1 };
+	t->run[1] = t->run[0];
+	for (i = 0; i < ANSWERS; i++)
+		t->answer[i] = (struct nvmevf_track_answer) {
+			.run = t->run, .count = 2, .more = true, .suspended = true,
+		};
+	KUNIT_EXPECT_EQ(test, -EIO, nvmevf_dirty_kunit_report(t, 0, LOW - 1, true, NULL));
+	nvmevf_dirty_stop(&t->dirty);
+
+	/* The same, and it says that the suspended VF runs: the rest may never be asked for. */
+	KUNIT_ASSERT_EQ(test, 0, nvmevf_dirty_kunit_start_all(t, false));
+	for (i = 0; i < ANSWERS; i++)
+		t->answer[i] = (struct nvmevf_track_answer) {
+			.run = t->run, .count = 1, .more = true,
+		};
+	KUNIT_EXPECT_EQ(test, -EIO, nvmevf_dirty_kunit_report(t, 0, LOW - 1, true, NULL));
 }
 
 /* A log that may lack a page fails until it is started again. */
@@ -598,6 +618,14 @@ static void nvmevf_dirty_kunit_stop_later(struct kunit *test)
 	t->stop_error = 0;
 	nvmevf_dirty_resuming(&t->dirty);
 	nvmevf_dirty_running(&t->dirty);
+	KUNIT_EXPECT_FALSE(test, t->tracks);
+
+	/* The caller is killed before the command was sent, and then closes the VF. */
+	KUNIT_ASSERT_EQ(test, 0, nvmevf_dirty_kunit_start_all(t, false));
+	t->stop_error = -EAGAIN;
+	nvmevf_dirty_stop(&t->dirty);
+	t->stop_error = 0;
+	nvmevf_dirty_stop(&t->dirty);
 	KUNIT_EXPECT_FALSE(test, t->tracks);
 
 	/* The log is started again meanwhile. */
