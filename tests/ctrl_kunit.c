@@ -302,8 +302,15 @@ static void nvmevf_ctrl_kunit_choose(struct kunit *test)
 					       "case %u", i);
 	}
 
+	/* The PF does not answer, or not about the formats. */
 	t->identify_error = -EAGAIN;
 	KUNIT_EXPECT_EQ(test, nvmevf_ctrl_choose_set(&t->ctrl, &missing), -EAGAIN);
+	t->identify_error = 0;
+	command_set = "standard";
+	t->oacs = 0x880;
+	t->scid = 7;
+	t->formats_status = 0x4006;
+	KUNIT_EXPECT_EQ(test, nvmevf_ctrl_choose_set(&t->ctrl, &missing), -EINVAL);
 }
 
 /* The PF has another firmware since the VF was bound. */
