@@ -375,8 +375,9 @@ class Vms:
         """Print the ends of the logs of the last @count QEMUs, or of all, as comments."""
         time.sleep(0.5)     # for output of the guests that is on its way
         for vm in self.started[-count if count else None:]:
-            # A QEMU may have no console.
-            for suffix in filter(lambda kind, vm=vm: os.path.exists(vm.log(kind)), ("log", "console")):
+            for suffix in ("log", "console"):
+                if not os.path.exists(vm.log(suffix)):
+                    continue        # a QEMU without a console
                 for line in read(vm.log(suffix)).splitlines()[-15:]:
                     comment(f"{vm.name}.{suffix}: {line}")
             for line in vm.problems[:15]:
